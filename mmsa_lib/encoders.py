@@ -1,0 +1,195 @@
+"""One encoder a modality: each turns its raw input, or a frozen backbone's features, into 128 numbers.
+
+A frozen backbone stays in eval mode whatever `train()` says, runs without gradients and has no
+parameter that asks for one. Derived in notebooks 02 (text), 03 (video) and 04 (audio).
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mmsa_lib.backbones import load_text_backbone, load_video_backbone, video_spec
+from mmsa_lib.layers import MaskedBatchNorm, length_mask, masked_mean
+
+OUTPUT_SIZE = 128
+POOLINGS = ("mean", "cls", "pooler")
+
+
+class _BackboneEncoder(nn.Module):
+    """What the text and the video encoder share: a backbone that may be frozen."""
+
+    def __init__(self, backbone: nn.Module, frozen: bool) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.frozen = frozen
+        backbone.requires_grad_(not frozen)
+        self.train()
+
+    def train(self, mode: bool = True):
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()  # no dropout noise, no drifting BatchNorm statistics
+        return self
+
+
+class TextEncoder(_BackboneEncoder):
+    """Frozen BERT, pooled over the tokens of an utterance, then `Linear(hidden, 128)`.
+
+    Args:
+        backbone: a Hugging Face encoder by name or folder, e.g. `bert-base-uncased`.
+        pooling: `mean` over the real tokens, the `cls` token, or BERT's own `pooler` on it.
+        frozen: whether the backbone is left as it came.
+        pretrained: False keeps the backbone's shape with random weights (to measure what they bring).
+    """
+
+    def __init__(
+        self,
+        backbone: str = "bert-base-uncased",
+        pooling: str = "mean",
+        frozen: bool = True,
+        pretrained: bool = True,
+        output_size: int = OUTPUT_SIZE,
+    ) -> None:
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
+        super().__init__(load_text_backbone(backbone, pretrained), frozen)
+        self.pooling = pooling
+        self.width: int = self.backbone.config.hidden_size
+        self.projection = nn.Linear(self.width, output_size)
+
+    def features(self, text_inputs: Mapping[str, Tensor]) -> Tensor:
+        """`input_ids`, `attention_mask` (B, L) -> pooled (B, hidden)."""
+        mask = text_inputs["attention_mask"]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            output = self.backbone(input_ids=text_inputs["input_ids"], attention_mask=mask)
+        if self.pooling == "mean":
+            return masked_mean(output.last_hidden_state, mask.bool())
+        if self.pooling == "cls":
+            return output.last_hidden_state[:, 0]
+        return output.pooler_output
+
+    def forward(self, text_inputs: Mapping[str, Tensor] | Tensor) -> Tensor:
+        """Token ids as a dictionary of (B, L), or pooled features (B, hidden) -> (B, 128)."""
+        features = text_inputs if isinstance(text_inputs, Tensor) else self.features(text_inputs)
+        return self.projection(features)
+
+
+class VideoEncoder(_BackboneEncoder):
+    """Frozen R3D-18, its `fc` replaced by `Linear(512, 128)`, ReLU and dropout.
+
+    Args:
+        backbone: `r3d_18`, another torchvision video model, or `r3d_mini`.
+        frozen, pretrained: as in `TextEncoder`.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "r3d_18",
+        frozen: bool = True,
+        pretrained: bool = True,
+        output_size: int = OUTPUT_SIZE,
+        dropout: float = 0.2,
+    ) -> None:
+        network, width = load_video_backbone(backbone, pretrained)
+        super().__init__(network, frozen)
+        self.width = width
+        self.projection = nn.Sequential(nn.Linear(width, output_size), nn.ReLU(), nn.Dropout(dropout))
+        spec = video_spec(backbone)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1, 1), persistent=False)
+
+    def features(self, video_frames: Tensor) -> Tensor:
+        """(B, 3, T, H, W) -> (B, width). uint8 frames are standardised here, on this device."""
+        if video_frames.dtype == torch.uint8:
+            video_frames = (video_frames.to(self.mean.dtype) / 255 - self.mean) / self.std
+        if self.training and not self.frozen:
+            video_frames = random_flip(video_frames)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            return self.backbone(video_frames)
+
+    def forward(self, video_frames: Tensor) -> Tensor:
+        """Frames (B, 3, T, H, W), or backbone features (B, width) -> (B, 128)."""
+        features = video_frames if video_frames.ndim == 2 else self.features(video_frames)
+        return self.projection(features)
+
+
+def random_flip(video_frames: Tensor) -> Tensor:
+    """Mirror each clip left to right with probability 1/2: a face keeps its expression."""
+    flip = torch.rand(len(video_frames), device=video_frames.device) < 0.5
+    return torch.where(flip.view(-1, 1, 1, 1, 1), video_frames.flip(-1), video_frames)
+
+
+class AudioBlock(nn.Module):
+    """`Conv1d(k=3)`, BatchNorm, ReLU, `MaxPool(2)`, blind to padding: (B, C, T) -> (B, C', ceil(T/2))."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(in_channels, out_channels, kernel_size=3, padding=1)
+        self.norm = MaskedBatchNorm(out_channels)
+        # ceil_mode keeps a clip of one frame alive; behind ReLU the zero padding never wins the maximum
+        self.pool = nn.MaxPool1d(2, ceil_mode=True)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        mask = length_mask(lengths, x.shape[2])
+        x = torch.relu(self.norm(self.conv(x), mask))
+        return self.pool(x), (lengths + 1) // 2
+
+
+class SpecAugment(nn.Module):
+    """In training, hide a random band of mel bins and a random stretch of frames (Park et al., 2019)."""
+
+    def __init__(self, max_bands: int = 8, max_share: float = 0.1) -> None:
+        super().__init__()
+        self.max_bands = max_bands
+        self.max_share = max_share
+
+    def forward(self, mel: Tensor, lengths: Tensor) -> Tensor:  # (B, F, T) -> (B, F, T)
+        if not self.training:
+            return mel
+        bands = self._stretch(torch.full_like(lengths, mel.shape[1]), self.max_bands / mel.shape[1], mel.shape[1])
+        frames = self._stretch(lengths, self.max_share, mel.shape[2])
+        return mel.masked_fill(bands[:, :, None] | frames[:, None, :], 0.0)
+
+    @staticmethod
+    def _stretch(sizes: Tensor, share: float, size: int) -> Tensor:
+        """A random stretch of at most `share` of each row: (B,) sizes -> (B, size) bool."""
+        width = torch.rand(len(sizes), device=sizes.device) * share * sizes
+        start = torch.rand(len(sizes), device=sizes.device) * (sizes - width)
+        position = torch.arange(size, device=sizes.device)
+        return (position >= start[:, None]) & (position < (start + width)[:, None])
+
+
+class AudioEncoder(nn.Module):
+    """A 1-D CNN on log-mel, trained from scratch: four blocks, average over the real frames, linear.
+
+    Args:
+        n_mels: mel bands of the input.
+        channels: output channels of the blocks.
+        spec_augment: whether training hides random bands and stretches.
+    """
+
+    def __init__(
+        self,
+        n_mels: int = 64,
+        channels: tuple[int, ...] = (64, 128, 256, 512),
+        spec_augment: bool = False,
+        output_size: int = OUTPUT_SIZE,
+    ) -> None:
+        super().__init__()
+        self.augment = SpecAugment() if spec_augment else None
+        self.blocks = nn.ModuleList(map(AudioBlock, (n_mels, *channels), channels))
+        self.projection = nn.Linear(channels[-1], output_size)
+
+    def forward(self, audio_features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Log-mel (B, 64, T) and its real lengths (B,), all of T by default -> (B, 128)."""
+        batch, _, frames = audio_features.shape
+        if lengths is None:
+            lengths = torch.full((batch,), frames, device=audio_features.device)
+        if self.augment is not None:
+            audio_features = self.augment(audio_features, lengths)
+        x = audio_features * length_mask(lengths, frames)[:, None]
+        for block in self.blocks:
+            x, lengths = block(x, lengths)  # (B, C, T/2)
+        x = masked_mean(x.transpose(1, 2), length_mask(lengths, x.shape[2]))  # (B, 512)
+        return self.projection(x)
