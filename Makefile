@@ -1,0 +1,70 @@
+# Needs Python 3.11 or newer and make; everything else is installed into .venv from requirements.lock.
+# Another interpreter: make test PYTHON=/path/to/python3.12
+
+# The first of these that is new enough; empty if none is.
+PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+UV ?= uv
+
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+
+# `!mmsa …` in a notebook finds the command although nothing is activated.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help train test lab notebooks lint bench lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+train: $(INSTALLED)  ## train and test the multimodal model on the embedded data (results in runs/mini)
+	$(VENV)/bin/mmsa train --preset mini --data data/mini --run runs/mini
+
+test notebooks: export OMP_NUM_THREADS = 1
+test notebooks: export HF_HUB_OFFLINE = 1
+test notebooks: export TOKENIZERS_PARALLELISM = false
+# With MPLBACKEND=Agg in the environment a notebook's pictures vanish silently.
+KERNEL_ENV := env -u MPLBACKEND
+
+test: $(INSTALLED)  ## run the unit tests, then every notebook
+	$(VENV)/bin/pytest -n 2 --dist loadfile tests
+ifneq ($(NOTEBOOKS),)
+	$(KERNEL_ENV) $(VENV)/bin/pytest --nbmake -n 2 notebooks
+endif
+
+notebooks: $(INSTALLED)  ## run every notebook again and save its outputs
+	@for notebook in $(NOTEBOOKS); do \
+		$(KERNEL_ENV) $(VENV)/bin/jupyter nbconvert --to notebook --execute --inplace "$$notebook" || exit 1; done
+
+lab: $(INSTALLED)  ## open the course in JupyterLab
+	$(VENV)/bin/jupyter lab notebooks/00_welcome.ipynb
+
+lint: $(INSTALLED)  ## check style and formatting
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+bench: $(INSTALLED)  ## measure speed and memory
+	$(VENV)/bin/python -m mmsa_lib.bench
+
+lock:  ## resolve requirements.lock again after a change to pyproject.toml (needs uv; keeps the pins that still fit)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/ (or UV=/path/to/uv)" >&2; exit 1; }
+	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --fork-strategy fewest \
+		--no-config --default-index https://pypi.org/simple --no-emit-index-url \
+		--annotation-style line --custom-compile-command "make lock" --quiet --output-file requirements.lock
+
+clean:  ## remove caches and build products (keeps .venv, data and runs)
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find mmsa_lib tests notebooks -name __pycache__ -prune -exec rm -rf {} +
+	find notebooks -name .ipynb_checkpoints -prune -exec rm -rf {} +
+
+# Building with the locked setuptools, not a second one fetched for the purpose.
+$(INSTALLED): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.12 …" >&2; exit 1; }
+	@echo "Setting up $(VENV) from requirements.lock (about 6 GB on Linux; a few minutes the first time)"
+	"$(PYTHON)" -m venv $(VENV)
+	$(VENV)/bin/pip install --disable-pip-version-check -r requirements.lock
+	$(VENV)/bin/pip install --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
