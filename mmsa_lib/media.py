@@ -1,7 +1,7 @@
 """Media files: the only module that opens them. One decoding pass gives frames and waveform."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,6 +10,9 @@ from pathlib import Path
 import av
 import av.error
 import numpy as np
+from av.codec.context import Flags
+from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 
 from mmsa_lib.errors import MediaError
 
@@ -21,7 +24,10 @@ _CONTAINERS = (
 )
 _OPEN_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 _MAX_PIXELS = 2**26  # a damaged header may claim a picture of many gigabytes
-_SANE_RATES = range(1_000, 768_001)  # Hz; the same for sound
+_SANE_RATES = range(1_000, 768_001)  # Hz; a damaged header may also claim a sampling rate of 1 Hz
+_KEPT_BYTES = 2**25  # compressed packets held between looking at their times and decoding them
+_MAX_FAILURES = 16  # reads in a row that may fail before a file counts as ended
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 
 
 @dataclass(slots=True)
@@ -30,7 +36,7 @@ class Clip:
 
     `frames` (T, H, W, 3) uint8 RGB, upright; `frame_times` (T,) seconds from the start of the clip;
     `waveform` (S,) float32 mono at 16 kHz in [-1, 1]; `fps` the average frame rate; `duration` the
-    length in seconds of what could be decoded. An absent stream gives None.
+    length in seconds of what was read. An absent stream gives None.
     """
 
     frames: np.ndarray | None
@@ -54,38 +60,22 @@ def read_clip(
 
     Frame i is the one at the centre of the i-th of `num_frames` equal segments of the clip (a clip
     with fewer frames repeats them evenly); `num_frames=None` returns every frame. `size` is
-    (height, width) after rotation; frames are scaled while decoding, so memory does not grow with
-    the length of the clip. Only the first `max_seconds` are looked at. `threads` is the number of
-    decoding threads (0: one per core); the result is the same.
+    (height, width) after rotation; frames are scaled while decoding, so the memory they take does
+    not grow with the length of the clip. Only the first `max_seconds` are looked at. `threads` is
+    the number of decoding threads (0: one per core); it does not change the result.
 
-    Raises MediaError when the file cannot be opened or holds none of the streams asked for.
+    Raises MediaError when the file cannot be opened or has nothing to give of what was asked for.
     """
     if num_frames is not None and num_frames < 1:
         raise ValueError(f"num_frames must be at least 1, not {num_frames}")
     if not (video or audio):
         raise ValueError("nothing to read: video and audio are both off")
-    limit = float("inf") if max_seconds is None else float(max_seconds)
-    path = _existing_file(path)
+    if max_seconds is not None and not max_seconds > 0:
+        raise ValueError(f"max_seconds must be positive, not {max_seconds}")
     with _av_errors(path):
-        pictures = _Pictures(_choose(path, num_frames, limit) if video else set(), size)
-        sound = _Sound(limit)
-        fps = _decode(path, pictures if video else None, sound if audio else None, limit, threads)
-        if video and pictures.missing():  # fewer frames decode than the packets promised
-            counted = _Pictures(set(), size)
-            _decode(path, counted, None, limit, threads)
-            pictures = _Pictures(_spread(list(range(counted.seen)), num_frames), size, by_index=True)
-            _decode(path, pictures, None, limit, threads)
-    return _assemble(path, pictures, sound, num_frames, fps)
-
-
-# --------------------------------------------------------------------------- choosing frames
-
-
-def _spread(items: list[int], count: int | None) -> set[int] | None:
-    """The items at the centres of `count` equal segments; None stands for all of them."""
-    if count is None:
-        return None
-    return {items[i] for i in spread_indices(len(items), count)} if items else set()
+        _check_file(path)
+        with _Reader(path, video, audio, max_seconds or float("inf"), threads) as reader:
+            return _read(reader, num_frames, size)
 
 
 def spread_indices(total: int, count: int) -> np.ndarray:
@@ -93,181 +83,305 @@ def spread_indices(total: int, count: int) -> np.ndarray:
     return (2 * np.arange(count) + 1) * total // (2 * count)
 
 
-def _choose(path: Path, count: int | None, limit: float) -> set[int] | None:
-    """Presentation times (stream units) of the frames to keep, from a pass that decodes nothing."""
-    if count is None:
-        return None
-    with _open(path) as container:
-        stream = _video_stream(container)
-        if stream is None:
-            return set()
-        stamps = [p.pts for p in _packets(container, [stream], limit) if p.size and not p.is_discard]
-    usable = sorted({s for s in stamps if s is not None})
-    # Without distinct times a frame cannot be named: an impossible one makes the caller count instead.
-    return _spread(usable, count) if len(usable) == len(stamps) else {-(2**62)}
+def _read(reader: "_Reader", num_frames: int | None, size: tuple[int, int] | None) -> Clip:
+    """Choose the frames and decode; the rare file that holds other frames than it promises is counted."""
+    pictures, sound = _choose(reader, num_frames, size), _Sound()
+    _decode(reader, pictures, sound)
+    if pictures.missing():
+        counted = pictures if pictures.counting else _Pictures(size, counting=True)
+        if counted is not pictures:
+            _decode(reader.again(video_only=True), counted)
+        pictures = _Pictures(size, _spread(range(counted.seen), num_frames), by_index=True)
+        _decode(reader.again(video_only=True), pictures)
+    return _assemble(reader, pictures, sound, num_frames)
 
 
-# --------------------------------------------------------------------------- decoding
+def _assemble(reader: "_Reader", pictures: "_Pictures", sound: "_Sound", num_frames: int | None) -> Clip:
+    waveform = sound.waveform(reader.limit)
+    frames = times = fps = None
+    duration = len(waveform) / SAMPLE_RATE if waveform is not None else 0.0
+    if pictures.kept:
+        kept = [pictures.kept[key] for key in sorted(pictures.kept)]
+        order = range(len(kept)) if num_frames is None else spread_indices(len(kept), num_frames)
+        frames = np.stack([kept[i][1] for i in order])
+        times = np.array([kept[i][0] for i in order])
+        fps = float(reader.video.average_rate) if reader.video.average_rate else None
+        duration = max(duration, min(reader.video_end, reader.limit))
+    if frames is None and waveform is None:
+        raise MediaError(reader.path, reader.why_nothing())
+    return Clip(frames, waveform, times, fps, duration)
 
 
-def _decode(path: Path, pictures: "_Pictures | None", sound: "_Sound | None", limit: float, threads: int):
-    """Send every packet of both streams through their decoders, once; returns the frame rate."""
-    with _open(path) as container:
-        sinks = {}
-        fps = None
-        if pictures is not None and (stream := _video_stream(container)) is not None:
-            stream.codec_context.thread_count = threads
-            stream.codec_context.thread_type = "AUTO" if threads != 1 else "NONE"
-            stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
-            fps = float(stream.average_rate) if stream.average_rate else None
-            sinks[stream.index] = pictures
-        if sound is not None and container.streams.audio:
-            sinks[container.streams.audio[0].index] = sound
-        streams = [container.streams[i] for i in sinks]
-        origin = _origin(container)
-        if streams:
-            for packet in _packets(container, streams, limit):
-                for frame in _frames_of(packet):
-                    sinks[packet.stream_index].add(frame, origin, limit)
-            for stream in streams:
-                for frame in _flush(stream):
-                    sinks[stream.index].add(frame, origin, limit)
-        if sound is not None:
-            sound.close()
-        return fps
+# ---------------------------------------------------------------- choosing and decoding
 
 
-def _packets(container, streams: list, limit: float) -> Iterator[av.Packet]:
-    """Packets of the streams up to `limit` seconds; a container that breaks off just ends."""
-    end = _origin(container) + limit
-    late: set[int] = set()
+def _choose(reader: "_Reader", num_frames: int | None, size: tuple[int, int] | None) -> "_Pictures":
+    """Decide by the packets' presentation times which frames to keep; decodes nothing."""
+    if num_frames is None or reader.video is None:
+        return _Pictures(size)
+    stamps = reader.stamps()
+    distinct = set(stamps) - {None}
+    if len(distinct) < len(stamps):  # without a time of its own a frame cannot be named
+        return _Pictures(size, counting=True)
+    return _Pictures(size, _spread(sorted(distinct), num_frames))
+
+
+def _spread(items: Sequence[int], count: int) -> set[int]:
+    return {items[i] for i in spread_indices(len(items), count)} if items else set()
+
+
+def _decode(reader: "_Reader", pictures: "_Pictures", sound: "_Sound | None" = None) -> None:
+    """Send every packet of the reader's streams through its decoder, once."""
+    for packet in reader.packets():
+        is_video = reader.video is not None and packet.stream_index == reader.video.index
+        if is_video and pictures.by_time:
+            # Nothing is predicted from a non-reference frame: one nobody asked for need not be decoded.
+            wanted = packet.pts in pictures.wanted
+            packet.stream.codec_context.skip_frame = "DEFAULT" if wanted else "NONREF"
+        for frame in _frames(packet.stream, packet):
+            pictures.add(frame, reader) if is_video else sound.add(frame)
+    for frame in _frames(reader.video, None):
+        pictures.add(frame, reader)
+    for frame in _frames(reader.audio, None):
+        sound.add(frame)
+    if sound is not None:
+        sound.close()
+
+
+def _frames(stream, packet) -> list:
+    """Frames that this packet completes; for None, those the decoder still holds."""
     try:
-        for packet in container.demux(streams):
-            if packet.size == 0:
-                continue
-            stamp = packet.dts if packet.dts is not None else packet.pts
-            if stamp is not None and stamp * packet.time_base >= end:
-                late.add(packet.stream_index)
-                if len(late) == len(streams):
-                    return
-                continue
-            yield packet
+        return stream.decode(packet) if stream is not None else []
     except (av.error.FFmpegError, EOFError):
-        return
-
-
-def _frames_of(packet) -> list:
-    try:
-        return packet.decode()
-    except (av.error.FFmpegError, EOFError):
-        return []  # a damaged packet: the rest of the clip is still worth having
-
-
-def _flush(stream) -> list:
-    try:
-        return stream.decode(None)
-    except (av.error.FFmpegError, EOFError):
-        return []
+        return []  # damaged: the rest of the clip is still worth having
 
 
 class _Pictures:
     """Keeps the wanted frames of a video stream, scaled and upright.
 
-    `wanted` holds presentation times, or running indices if `by_index`; None keeps everything.
+    `wanted` holds presentation times, or running indices if `by_index`; without it every frame is
+    kept, or, if `counting`, only counted.
     """
 
-    def __init__(self, wanted: set[int] | None, size: tuple[int, int] | None, by_index: bool = False) -> None:
-        self.wanted, self.size, self.by_index = wanted, size, by_index
+    def __init__(
+        self,
+        size: tuple[int, int] | None,
+        wanted: set[int] | None = None,
+        *,
+        by_index: bool = False,
+        counting: bool = False,
+    ) -> None:
+        self.size, self.wanted, self.counting = size, wanted, counting
+        self.by_time = wanted is not None and not by_index
         self.seen = 0
-        self.end = 0.0
         self.kept: dict[int, tuple[float, np.ndarray]] = {}
+        self.scaler = VideoReformatter()
 
-    def add(self, frame, origin: float, limit: float) -> None:
-        seconds = frame.time - origin if frame.time is not None else None
-        if seconds is not None and seconds >= limit:
+    def add(self, frame, reader: "_Reader") -> None:
+        seconds = reader.seconds(frame, self.seen)
+        if seconds >= reader.limit:
             return
-        index, self.seen = self.seen, self.seen + 1
-        if seconds is not None:
-            self.end = max(self.end, seconds)
-        key = index if self.by_index or self.wanted is None else frame.pts
-        if self.wanted is None or key in self.wanted:
-            image = _upright_rgb(frame, self.size)
-            self.size = self.size or image.shape[:2]  # a change of resolution must not change the shape
-            self.kept[key] = (seconds if seconds is not None else float("nan"), image)
+        key = frame.pts if self.by_time else self.seen
+        self.seen += 1
+        if self.counting or (self.wanted is not None and key not in self.wanted):
+            return
+        image = _upright_rgb(self.scaler, frame, self.size)
+        self.size = self.size or image.shape[:2]  # a change of resolution must not change the shape
+        self.kept[key] = (seconds, image)
 
     def missing(self) -> bool:
-        return self.wanted is not None and len(self.kept) < len(self.wanted) and self.seen > 0
+        """Whether frames were asked for that did not come."""
+        return self.counting or (self.wanted is not None and len(self.kept) < len(self.wanted))
+
+
+def _upright_rgb(scaler: VideoReformatter, frame, size: tuple[int, int] | None) -> np.ndarray:
+    """(H, W, 3) uint8. Scaling comes before turning: it leaves fewer pixels to move."""
+    transpose, flip_y, flip_x = _orientation(frame)
+    height, width = size or (None, None)
+    if transpose:
+        height, width = width, height
+    # One thread: starting several costs more than they save on one picture.
+    image = scaler.reformat(frame, width=width, height=height, format="rgb24", threads=1).to_ndarray()
+    if transpose:
+        image = image.swapaxes(0, 1)
+    return np.ascontiguousarray(image[:: -1 if flip_y else 1, :: -1 if flip_x else 1])
+
+
+def _orientation(frame) -> tuple[bool, bool, bool]:
+    """How to make a frame upright: (transpose, then flip vertically, then flip horizontally)."""
+    try:
+        matrix = np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"]), np.int32)
+    except KeyError:
+        return False, False, False
+    # A stored pixel (x, y) is shown at (a x + c y, b x + d y).
+    a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return True, b < 0, c < 0
+    return False, d < 0, a < 0
 
 
 class _Sound:
     """Gathers a stream as 16 kHz mono; libswresample's downmix keeps the centre and cannot clip."""
 
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
+    def __init__(self) -> None:
         self.pieces: list[np.ndarray] = []
         self.resampler: av.AudioResampler | None = None
         self.source: tuple | None = None
 
-    def add(self, frame, origin: float, limit: float) -> None:
+    def add(self, frame) -> None:
         if frame.sample_rate not in _SANE_RATES or not frame.samples:
             return
         source = (frame.format.name, frame.layout.name, frame.sample_rate)
         if source != self.source:
             self.close()
+            # 16-bit output makes libswresample scale its mixing matrix so that no sum exceeds full scale.
             self.source, self.resampler = source, av.AudioResampler("s16", "mono", SAMPLE_RATE)
         frame.pts = None  # gaps and jumps in the times must not stretch the sound
-        self._keep(frame)
+        self._resample(frame)
 
     def close(self) -> None:
         """Drain the resampler."""
         if self.resampler is not None:
-            self._keep(None)
+            self._resample(None)
         self.resampler = self.source = None
 
-    def _keep(self, frame) -> None:
+    def _resample(self, frame) -> None:
         try:
-            self.pieces += [f.to_ndarray()[0].copy() for f in self.resampler.resample(frame)]
+            self.pieces += [piece.to_ndarray()[0] for piece in self.resampler.resample(frame)]
         except (av.error.FFmpegError, EOFError, ValueError):
             self.resampler = self.source = None
 
-    def waveform(self) -> np.ndarray | None:
+    def waveform(self, limit: float) -> np.ndarray | None:
+        """(S,) float32, at most `limit` seconds; None if nothing was heard."""
         if not self.pieces:
             return None
-        samples = np.concatenate(self.pieces)
-        if self.limit != float("inf"):
-            samples = samples[: round(self.limit * SAMPLE_RATE)]
+        samples = np.concatenate(self.pieces)[: round(min(limit, 1e9) * SAMPLE_RATE)]
         return samples.astype(np.float32) / 32768 if len(samples) else None
 
 
-def _upright_rgb(frame, size: tuple[int, int] | None) -> np.ndarray:
-    """(H, W, 3) uint8. Scaling comes before turning: it leaves fewer pixels to move."""
-    turns = round(frame.rotation / 90) % 4
-    height, width = size or (None, None)
-    if turns % 2:
-        height, width = width, height
-    image = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
-    return np.ascontiguousarray(np.rot90(image, turns))
+# ---------------------------------------------------------------- opening
 
 
-def _assemble(path: Path, pictures: _Pictures, sound: _Sound, count: int | None, fps: float | None) -> Clip:
-    waveform = sound.waveform()
-    frames = times = None
-    duration = len(waveform) / SAMPLE_RATE if waveform is not None else 0.0
-    if pictures.kept:
-        kept = [pictures.kept[key] for key in sorted(pictures.kept)]
-        order = range(len(kept)) if count is None else spread_indices(len(kept), count)
-        frames = np.stack([kept[i][1] for i in order])
-        times = np.array([kept[i][0] for i in order])
-        duration = max(duration, pictures.end + (1 / fps if fps else 0.0))
-    if frames is None and waveform is None:
-        raise MediaError(path, "no picture or sound could be decoded")
-    return Clip(frames, waveform, times, fps if frames is not None else None, duration)
+class _Reader:
+    """One open file: the streams asked for, and their packets.
+
+    Looking at the packets' times before decoding must not read a file twice, so they are kept in
+    memory while they are few; only a long clip is opened again.
+    """
+
+    def __init__(self, path, video: bool, audio: bool, limit: float, threads: int) -> None:
+        self.path, self.limit, self.threads = path, limit, threads
+        self.wants = {"video": video, "audio": audio}
+        self.video_end = 0.0
+        self.kept: list | None = None
+        self._open()
+
+    def __enter__(self) -> "_Reader":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.container.close()
+
+    def _open(self) -> None:
+        self.container = container = _open(self.path)
+        self.used = False
+        self.video = _video_stream(container) if self.wants["video"] else None
+        self.audio = _audio_stream(container) if self.wants["audio"] else None
+        self.streams = [stream for stream in (self.video, self.audio) if stream is not None]
+        self.origin = container.start_time / av.time_base if container.start_time is not None else 0.0
+        if self.video is not None:
+            context = self.video.codec_context
+            context.thread_type = "NONE" if self.threads == 1 else "AUTO"
+            context.thread_count = self.threads
+            context.options = {"max_pixels": str(_MAX_PIXELS)}
+
+    def again(self, *, video_only: bool) -> "_Reader":
+        """Back to the start of the file."""
+        if video_only:
+            self.wants["audio"] = False
+        self.container.close()
+        self._open()
+        return self
+
+    def stamps(self) -> list[int | None]:
+        """Presentation times of the frames to come, in decoding order."""
+        stamps, held = [], 0
+        self.kept = []
+        for packet in self._demux():
+            if packet.stream_index == self.video.index and not packet.is_discard:
+                stamps.append(packet.pts)
+            held += packet.size
+            if held > _KEPT_BYTES:
+                self.kept = None
+            elif self.kept is not None:
+                self.kept.append(packet)
+        return stamps
+
+    def packets(self) -> Iterator[av.Packet]:
+        """Every packet up to the limit: from memory if they were kept, else from the file."""
+        if self.kept is not None:
+            kept, self.kept = self.kept, None
+            return iter(kept)
+        if self.used:
+            self.again(video_only=False)
+        return self._demux()
+
+    def _demux(self) -> Iterator[av.Packet]:
+        self.used = True
+        ends = {s.index: (self.origin + self.limit) / float(s.time_base) for s in self.streams}
+        failures = 0
+        while ends and failures < _MAX_FAILURES:
+            try:
+                for packet in self.container.demux(self.streams):
+                    failures = 0
+                    stamp = packet.dts if packet.dts is not None else packet.pts
+                    if packet.size == 0 or packet.stream_index not in ends:
+                        continue
+                    if stamp is not None and stamp >= ends[packet.stream_index]:
+                        del ends[packet.stream_index]
+                        if not ends:
+                            return
+                        continue
+                    self._note_end(packet)
+                    yield packet
+                return
+            except (av.error.FFmpegError, EOFError):
+                failures += 1  # reading goes on behind the damaged place
+
+    def _note_end(self, packet) -> None:
+        if self.video is not None and packet.stream_index == self.video.index and packet.pts is not None:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self.origin
+            self.video_end = max(self.video_end, end)
+
+    def seconds(self, frame, index: int) -> float:
+        """Time of a decoded frame from the start of the clip; by its place in line if it has none."""
+        if frame.time is None:
+            return index / float(self.video.average_rate or 25)
+        return frame.time - self.origin
+
+    def why_nothing(self) -> str:
+        asked = " or ".join(name for name, wanted in self.wants.items() if wanted)
+        return f"no {asked} could be decoded" if self.streams else f"no {asked} stream"
 
 
-# --------------------------------------------------------------------------- opening
+def _open(path: str | os.PathLike):
+    # An absolute name cannot be taken for a protocol, whatever colons it holds.
+    return av.open(os.path.abspath(path), options=dict(_OPEN_OPTIONS), metadata_errors="replace")
 
 
-def _existing_file(path: str | os.PathLike) -> Path:
+def _video_stream(container):
+    """The first moving picture that can be decoded: cover art of a sound file does not count."""
+    for stream in container.streams.video:
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
+            return stream
+    return None
+
+
+def _audio_stream(container):
+    return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+
+
+def _check_file(path: str | os.PathLike) -> None:
     path = Path(path)
     if not path.exists():
         raise MediaError(path, "no such file")
@@ -275,57 +389,44 @@ def _existing_file(path: str | os.PathLike) -> Path:
         raise MediaError(path, "not a file")
     if path.stat().st_size == 0:
         raise MediaError(path, "empty file")
-    return path
 
 
 @contextmanager
-def _av_errors(path: Path) -> Iterator[None]:
+def _av_errors(path: str | os.PathLike) -> Iterator[None]:
     """Turn what libav and the system raise into a MediaError with a short reason."""
     try:
         yield
+    except av.error.InvalidDataError as error:
+        raise MediaError(path, "not a media file, or cut off so early that nothing can be read") from error
     except (av.error.FFmpegError, OSError, EOFError, ValueError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise MediaError(path, reason) from error
+        raise MediaError(path, " ".join(reason.split())) from error
 
 
-def _open(path: Path):
-    return av.open(os.path.abspath(path), options=dict(_OPEN_OPTIONS), metadata_errors="replace")
+def probe(path: str | os.PathLike) -> dict[str, float | int | str | None]:
+    """What the headers say, nothing decoded; None for what is absent or unknown.
+
+    Keys: duration (s), width, height (as stored, before any rotation), fps, num_frames, video_codec,
+    audio_codec, channels, channel_layout, sample_rate (Hz).
+    """
+    with _av_errors(path):
+        _check_file(path)
+        with _open(path) as container:
+            video, audio = _video_stream(container), _audio_stream(container)
+            summary = {"duration": container.duration / av.time_base if container.duration else None}
+            summary |= dict.fromkeys(("width", "height", "fps", "num_frames", "video_codec"))
+            summary |= dict.fromkeys(("audio_codec", "channels", "channel_layout", "sample_rate"))
+            if video is not None:
+                summary |= {"width": video.width, "height": video.height, "num_frames": video.frames or None}
+                summary["fps"] = float(video.average_rate) if video.average_rate else None
+                summary["video_codec"] = video.codec_context.name
+            if audio is not None:
+                summary |= {"channels": audio.channels, "channel_layout": audio.layout.name}
+                summary |= {"sample_rate": audio.rate, "audio_codec": audio.codec_context.name}
+            return summary
 
 
-def _video_stream(container):
-    """The first moving picture: cover art of a sound file does not count."""
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    return None
-
-
-def _origin(container) -> float:
-    return container.start_time / av.time_base if container.start_time is not None else 0.0
-
-
-def probe(path: str | os.PathLike) -> dict:
-    """What the headers say, nothing decoded: duration (s), width, height, fps, num_frames, codecs, sound."""
-    path = _existing_file(path)
-    with _av_errors(path), _open(path) as container:
-        video = _video_stream(container)
-        sound = container.streams.audio[0] if container.streams.audio else None
-        rate = video.average_rate if video else None
-        return {
-            "duration": container.duration / av.time_base if container.duration else None,
-            "width": video.width if video else None,
-            "height": video.height if video else None,
-            "fps": float(rate) if rate else None,
-            "num_frames": (video.frames or None) if video else None,
-            "video_codec": video.codec_context.name if video else None,
-            "audio_codec": sound.codec_context.name if sound else None,
-            "channels": sound.channels if sound else None,
-            "channel_layout": sound.layout.name if sound else None,
-            "sample_rate": sound.rate if sound else None,
-        }
-
-
-# --------------------------------------------------------------------------- writing
+# ---------------------------------------------------------------- writing
 
 
 def write_clip(
@@ -339,66 +440,74 @@ def write_clip(
     audio_bitrate: int = 48_000,
     preset: str = "medium",
 ) -> None:
-    """Write an mp4 (H.264 4:2:0, AAC). The same input gives the same bytes; the file appears whole.
+    """Write an mp4 (H.264 4:2:0 and AAC). The same input gives the same bytes; the file appears whole.
 
     `frames` (T, H, W, 3) uint8 RGB with even H and W; `waveform` (S,) or (S, channels) float32 in
-    [-1, 1], one or two channels.
+    [-1, 1] with 1, 2 or 6 channels (5.1). Raises MediaError for anything else.
     """
     path = Path(path)
     frames = np.asarray(frames)
-    _check_frames(path, frames)
+    sound = None if waveform is None else np.asarray(waveform, np.float32).reshape(len(waveform), -1)
+    _check_input(path, frames, sound, fps)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with _av_errors(path):
             with av.open(str(partial), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-                video = _add_video(container, frames, fps, crf, preset)
-                sound = (
-                    None if waveform is None else _add_sound(container, waveform, sample_rate, audio_bitrate)
+                rate = Fraction(fps).limit_denominator(100_000)
+                _encode(
+                    container,
+                    frames,
+                    rate,
+                    sound,
+                    sample_rate,
+                    {"crf": str(crf), "preset": preset},
+                    audio_bitrate,
                 )
-                for image in frames:
-                    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
-                    container.mux(video.encode(picture))
-                container.mux(video.encode(None))
-                if sound is not None:
-                    container.mux(sound.encode(_sound_frame(waveform, sample_rate)))
-                    container.mux(sound.encode(None))
             os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _check_frames(path: Path, frames: np.ndarray) -> None:
+def _check_input(path: Path, frames: np.ndarray, sound: np.ndarray | None, fps: float | Fraction) -> None:
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not len(frames):
         raise MediaError(path, f"frames must be (T, H, W, 3) uint8, not {frames.shape} {frames.dtype}")
     if frames.shape[1] % 2 or frames.shape[2] % 2:
         raise MediaError(path, f"height and width must be even, not {frames.shape[1]}x{frames.shape[2]}")
+    if not 0 < fps < 1_000:
+        raise MediaError(path, f"frames a second must be between 0 and 1000, not {fps}")
+    if sound is not None and (not len(sound) or sound.shape[1] not in _LAYOUTS):
+        raise MediaError(path, f"waveform must have samples and 1, 2 or 6 channels, not {sound.shape}")
 
 
-def _add_video(container, frames: np.ndarray, fps: float | Fraction, crf: int, preset: str):
-    rate = Fraction(fps).limit_denominator(100_000)
-    stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": preset})
-    stream.height, stream.width = frames.shape[1:3]
-    stream.pix_fmt = "yuv420p"
-    _deterministic(stream)
-    return stream
+def _encode(container, frames, fps: Fraction, sound, sample_rate: int, options: dict, bitrate: int) -> None:
+    """Encode picture by picture, each with its share of the sound, so that the file is interleaved."""
+    video = container.add_stream("libx264", rate=fps, options=options)
+    video.height, video.width = frames.shape[1:3]
+    video.pix_fmt = "yuv420p"
+    streams = [video]
+    if sound is not None:
+        audio = container.add_stream("aac", rate=sample_rate, layout=_LAYOUTS[sound.shape[1]])
+        audio.bit_rate = bitrate
+        streams.append(audio)
+    for stream in streams:
+        stream.codec_context.flags |= Flags.bitexact
+        stream.codec_context.thread_count = 1  # the bytes must not depend on the number of cores
+    heard = 0
+    for i, image in enumerate(frames):
+        container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")))
+        if sound is not None:
+            until = (
+                len(sound) if i == len(frames) - 1 else min(len(sound), round((i + 1) * sample_rate / fps))
+            )
+            if until > heard:
+                container.mux(audio.encode(_sound_frame(sound[heard:until], heard, sample_rate)))
+            heard = max(heard, until)
+    for stream in streams:
+        container.mux(stream.encode(None))
 
 
-def _add_sound(container, waveform: np.ndarray, sample_rate: int, bitrate: int):
-    channels = 1 if np.ndim(waveform) == 1 else np.shape(waveform)[1]
-    stream = container.add_stream("aac", rate=sample_rate)
-    stream.layout = {1: "mono", 2: "stereo"}[channels]
-    stream.bit_rate = bitrate
-    _deterministic(stream)
-    return stream
-
-
-def _deterministic(stream) -> None:
-    stream.codec_context.flags |= av.codec.context.Flags.bitexact
-    stream.codec_context.thread_count = 1
-
-
-def _sound_frame(waveform: np.ndarray, sample_rate: int) -> av.AudioFrame:
-    planar = np.ascontiguousarray(np.atleast_2d(np.asarray(waveform, np.float32).T))
-    frame = av.AudioFrame.from_ndarray(planar, "fltp", {1: "mono", 2: "stereo"}[len(planar)])
-    frame.sample_rate = sample_rate
+def _sound_frame(samples: np.ndarray, start: int, sample_rate: int) -> av.AudioFrame:
+    planar = np.ascontiguousarray(samples.T)
+    frame = av.AudioFrame.from_ndarray(planar, "fltp", _LAYOUTS[len(planar)])
+    frame.sample_rate, frame.pts, frame.time_base = sample_rate, start, Fraction(1, sample_rate)
     return frame
