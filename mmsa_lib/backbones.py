@@ -4,12 +4,15 @@ A backbone that cannot be had is a `BackboneError` that says what to do, never a
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+import transformers
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model, get_model_weights, list_models, video
@@ -48,9 +51,22 @@ def text_source(name: str) -> str:
     return name
 
 
-def _from_transformers(loader: type, name: str, **options):
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' own progress bar for loading weights, which takes a fraction of a second."""
+    shown = transformers.logging.is_progress_bar_enabled()
+    transformers.logging.disable_progress_bar()
     try:
-        return loader.from_pretrained(text_source(name), **options)
+        yield
+    finally:
+        if shown:
+            transformers.logging.enable_progress_bar()
+
+
+def _from_transformers(loader: type, name: str):
+    try:
+        with _quiet():
+            return loader.from_pretrained(text_source(name))
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:160]
         raise BackboneError(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmsa_lib.backbones import load_text_backbone, load_video_backbone, video_spec
 from mmsa_lib.layers import MaskedBatchNorm, length_mask, masked_mean
+from mmsa_lib.preprocess import standardise
 
 OUTPUT_SIZE = 128
 POOLINGS = ("mean", "cls", "pooler")
@@ -95,14 +96,12 @@ class VideoEncoder(_BackboneEncoder):
         super().__init__(network, frozen)
         self.width = width
         self.projection = nn.Sequential(nn.Linear(width, output_size), nn.ReLU(), nn.Dropout(dropout))
-        spec = video_spec(backbone)
-        self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1, 1), persistent=False)
+        self.spec = video_spec(backbone)
 
     def features(self, video_frames: Tensor) -> Tensor:
         """(B, 3, T, H, W) -> (B, width). uint8 frames are standardised here, on this device."""
         if video_frames.dtype == torch.uint8:
-            video_frames = (video_frames.to(self.mean.dtype) / 255 - self.mean) / self.std
+            video_frames = standardise(video_frames, self.spec)
         if self.training and not self.frozen:
             video_frames = random_flip(video_frames)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):

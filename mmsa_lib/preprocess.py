@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from mmsa_lib.backbones import VideoSpec
 
 MAX_TOKENS = 128
+MAX_AUDIO_SECONDS = 60.0  # the longest believable MELD clip lasts 41 s; a few faulty ones run to 305 s
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ def prepare_frames(frames: np.ndarray, spec: VideoSpec) -> Tensor:
 
 
 def standardise(frames: Tensor, spec: VideoSpec) -> Tensor:
-    """uint8 (3, T, h, w) -> float32, standardised with the mean and std the backbone was trained with."""
-    mean, std = (torch.tensor(values).view(3, 1, 1, 1) for values in (spec.mean, spec.std))
+    """uint8 (…, 3, T, h, w) -> float32 with the mean and std the backbone was trained with, same device."""
+    mean, std = (torch.tensor(v, device=frames.device).view(3, 1, 1, 1) for v in (spec.mean, spec.std))
     return (frames.float() / 255 - mean) / std
 
 

@@ -1,0 +1,223 @@
+"""Utterances as tensors: `MELDDataset` gives one, `collate` makes a batch, `make_loader` batches of like length."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mmsa_lib.backbones import MINILM, load_tokenizer, video_spec
+from mmsa_lib.errors import MediaError
+from mmsa_lib.labels import EMOTION_INDEX, MODALITIES, SENTIMENT_INDEX
+from mmsa_lib.media import read_clip
+from mmsa_lib.meld import load_split
+from mmsa_lib.preprocess import MAX_AUDIO_SECONDS, MelSpec, log_mel, prepare_frames, standardise, tokenize
+
+if TYPE_CHECKING:
+    from mmsa_lib.features import Features
+
+Item = dict[str, Any]
+MODEL_INPUTS = ("text_inputs", "video_frames", "audio_features", "audio_lengths", "modality_mask")
+_KEYS = {"text": "text_inputs", "video": "video_frames", "audio": "audio_features"}
+
+
+class MELDDataset(Dataset):
+    """One split of a data set in MELD's layout; item i is utterance i of the annotation table.
+
+    Args:
+        data: a folder in any of MELD's layouts, or a table from `mmsa_lib.meld.load_split`.
+        split: train, dev or test; not needed with a table.
+        modalities: what to load; with text alone no clip is opened.
+        text_backbone, video_backbone: whose tokens and whose frames to prepare.
+        mel: settings of the log-mel spectrogram.
+        features: what `mmsa_lib.features.extract` kept; items then come from memory, not from clips.
+
+    An item has `text_inputs` (token ids (L,) or pooled features), `video_frames` (standardised
+    (3, T, h, w) or backbone features), `audio_features` (log-mel (64, T)), each None where the
+    utterance lacks it, and the integers `emotion_label`, `sentiment_label`. A damaged clip counts as
+    lacking, with a warning that names it.
+    """
+
+    def __init__(
+        self,
+        data: str | Path | pd.DataFrame,
+        split: str = "train",
+        *,
+        modalities: Sequence[str] = MODALITIES,
+        text_backbone: str = MINILM,
+        video_backbone: str = "r3d_mini",
+        mel: MelSpec = MelSpec(),
+        features: "Features | None" = None,
+    ) -> None:
+        self.table = data if isinstance(data, pd.DataFrame) else load_split(data, split)
+        self.modalities = tuple(modalities)
+        self.text_backbone = text_backbone
+        self.video = video_spec(video_backbone) if "video" in self.modalities else None
+        self.mel = mel
+        self.features = features
+        self.emotion_labels = self.table["emotion"].map(EMOTION_INDEX).to_numpy(np.int64)
+        self.sentiment_labels = self.table["sentiment"].map(SENTIMENT_INDEX).to_numpy(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> Item:
+        item: Item = dict.fromkeys(_KEYS.values())
+        item |= self._from_memory(index) if self.features is not None else self._from_clip(index)
+        item["emotion_label"] = int(self.emotion_labels[index])
+        item["sentiment_label"] = int(self.sentiment_labels[index])
+        return item
+
+    def _from_memory(self, index: int) -> Item:
+        item = {_KEYS[m]: self.features[m][index] for m in self.modalities if m in self.features}
+        if "text" in self.modalities and "text" not in self.features:
+            item["text_inputs"] = self.tokens(index)
+        return item
+
+    def _from_clip(self, index: int) -> Item:
+        item: Item = {"text_inputs": self.tokens(index)} if "text" in self.modalities else {}
+        try:
+            frames, mel = self.media(index)
+        except MediaError as error:
+            warnings.warn(f"left out: {error}", stacklevel=2)
+            return item
+        item["video_frames"] = standardise(frames, self.video) if frames is not None else None
+        item["audio_features"] = mel
+        return item
+
+    def tokens(self, index: int) -> Tensor:
+        """Token ids (L,) of utterance `index`."""
+        return tokenize(self.table["text"].iat[index], load_tokenizer(self.text_backbone))
+
+    def media(self, index: int) -> tuple[Tensor | None, Tensor | None]:
+        """uint8 frames (3, T, h, w) and log-mel (64, T) from one pass over the clip; None where absent."""
+        clip = self.table["clip"].iat[index]
+        want_video, want_audio = self.video is not None, "audio" in self.modalities
+        if clip is None or not (want_video or want_audio):
+            return None, None
+        decoded = read_clip(
+            clip,
+            num_frames=self.video.num_frames if want_video else 1,
+            size=self.video.resize if want_video else None,
+            video=want_video,
+            audio=want_audio,
+            max_seconds=MAX_AUDIO_SECONDS,
+        )
+        frames = prepare_frames(decoded.frames, self.video) if decoded.frames is not None else None
+        has_sound = decoded.waveform is not None and decoded.waveform.size > 0
+        return frames, log_mel(decoded.waveform, self.mel) if has_sound else None
+
+    @property
+    def pad_token_id(self) -> int:
+        return load_tokenizer(self.text_backbone).pad_token_id or 0 if "text" in self.modalities else 0
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) how long each item is, in spectrogram frames where known, else in characters of text."""
+        if self.features is not None and "audio" in self.features:
+            return np.array([0 if mel is None else mel.shape[1] for mel in self.features["audio"]])
+        return self.table["text"].str.len().to_numpy(np.int64)
+
+
+# ------------------------------------------------------------------------------------------ batches
+
+
+def collate(items: Sequence[Item], pad_token_id: int = 0) -> dict[str, Any]:
+    """Items -> one batch, padded to its own longest item.
+
+    `text_inputs` {input_ids, attention_mask} (B, L) or features (B, H); `video_frames`
+    (B, 3, T, h, w) or (B, W); `audio_features` (B, 64, T) with `audio_lengths` (B,);
+    `modality_mask` (B, 3) bool; `emotion_label`, `sentiment_label` (B,). An input that every item
+    lacks is None.
+    """
+    text, text_present = _split_present(items, "text_inputs")
+    video, video_present = _split_present(items, "video_frames")
+    audio, audio_present = _split_present(items, "audio_features")
+    lengths = torch.zeros(len(items), dtype=torch.long)
+    lengths[audio_present] = torch.tensor([mel.shape[1] for mel in audio], dtype=torch.long)
+    mels = pad_sequence([mel.T for mel in audio], batch_first=True).transpose(1, 2) if audio else None
+    return {
+        "text_inputs": _collate_text(text, text_present, pad_token_id),
+        "video_frames": _scatter(torch.stack(video), video_present) if video else None,
+        "audio_features": _scatter(mels, audio_present) if audio else None,
+        "audio_lengths": lengths,
+        "modality_mask": torch.stack([text_present, video_present, audio_present], dim=1),
+        "emotion_label": torch.tensor([item["emotion_label"] for item in items]),
+        "sentiment_label": torch.tensor([item["sentiment_label"] for item in items]),
+    }
+
+
+def _split_present(items: Sequence[Item], key: str) -> tuple[list[Tensor], Tensor]:
+    """The tensors that are there, and a (B,) bool that says where."""
+    values = [item[key] for item in items]
+    return [v for v in values if v is not None], torch.tensor([v is not None for v in values])
+
+
+def _collate_text(text: list[Tensor], present: Tensor, pad_token_id: int):
+    if not text:
+        return None
+    if text[0].is_floating_point():
+        return _scatter(torch.stack(text), present)
+    ids = pad_sequence(text, batch_first=True, padding_value=pad_token_id)
+    mask = pad_sequence([torch.ones_like(t) for t in text], batch_first=True)
+    return {
+        "input_ids": _scatter(ids, present, pad_token_id),
+        "attention_mask": _scatter(mask, present),
+    }
+
+
+def _scatter(rows: Tensor, present: Tensor, fill: int = 0) -> Tensor:
+    """Spread the rows over the batch; what lies in the other places is never read, see `modality_mask`."""
+    if present.all():
+        return rows
+    out = rows.new_full((len(present), *rows.shape[1:]), fill)
+    out[present] = rows
+    return out
+
+
+class LengthBatchSampler(Sampler[list[int]]):
+    """Batches of similar length in random order: little padding, yet no fixed company.
+
+    Items are shuffled, cut into pools of `pool` batches, sorted by length inside each pool, and the
+    batches shuffled again. The order depends on `seed` and the epoch alone.
+    """
+
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int = 0, pool: int = 16) -> None:
+        self.lengths, self.batch_size, self.seed, self.pool = lengths, batch_size, seed, pool
+        self.drop_last = False
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(len(self.lengths))
+        pool_size = self.pool * self.batch_size
+        pools = [order[i : i + pool_size] for i in range(0, len(order), pool_size)]
+        ordered = np.concatenate([p[np.argsort(self.lengths[p], kind="stable")] for p in pools] or [order])
+        batches = [ordered[i : i + self.batch_size] for i in range(0, len(ordered), self.batch_size)]
+        return iter([batches[i].tolist() for i in rng.permutation(len(batches))])
+
+
+def make_loader(
+    dataset: MELDDataset, batch_size: int = 32, *, shuffle: bool = False, seed: int = 0, num_workers: int = 0
+) -> DataLoader:
+    """A loader of padded batches; `shuffle` gives batches of like length in an order set by `seed`."""
+    options: dict[str, Any] = {
+        "collate_fn": partial(collate, pad_token_id=dataset.pad_token_id),
+        "num_workers": num_workers,
+    }
+    if shuffle:
+        return DataLoader(dataset, batch_sampler=LengthBatchSampler(dataset.lengths, batch_size, seed), **options)
+    return DataLoader(dataset, batch_size=batch_size, **options)

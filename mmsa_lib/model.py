@@ -1,0 +1,214 @@
+"""The multimodal model: three encoders, a fusion layer, two heads. Derived in notebooks/05."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mmsa_lib.backbones import MINILM, fingerprint
+from mmsa_lib.encoders import OUTPUT_SIZE, AudioEncoder, TextEncoder, VideoEncoder
+from mmsa_lib.errors import BackboneError, DataError
+from mmsa_lib.labels import EMOTIONS, MODALITIES, SENTIMENTS
+from mmsa_lib.layers import BatchNorm
+
+FUSION_SIZE = 256
+WEIGHTS_NAME = "model.safetensors"
+Inputs = Mapping[str, Tensor] | Tensor | None
+
+
+class MultimodalSentimentModel(nn.Module, PyTorchModelHubMixin):
+    """Text, video and audio of an utterance in; logits of 7 emotions and 3 sentiments out.
+
+    Args:
+        text_backbone, video_backbone: names that `mmsa_lib.backbones` knows.
+        modalities: which of text, video, audio the model reads at all; the fusion layer shrinks with it.
+        pooling: how BERT's tokens become one vector, see `TextEncoder`.
+        finetune: modalities whose backbone learns too; the others stay frozen.
+        random_backbones: modalities whose backbone starts from random weights instead of pretrained ones.
+        modality_dropout: in training, the probability that an utterance's modality is hidden
+            (never all of them), so that the model can do without it later.
+        spec_augment: hide random stretches of the spectrogram in training.
+
+    A saved model holds what was trained. A frozen backbone is only named, with a fingerprint that is
+    compared when the model is loaded.
+    """
+
+    def __init__(
+        self,
+        text_backbone: str = MINILM,
+        video_backbone: str = "r3d_mini",
+        modalities: Sequence[str] = MODALITIES,
+        pooling: str = "mean",
+        finetune: Sequence[str] = (),
+        random_backbones: Sequence[str] = (),
+        modality_dropout: float = 0.0,
+        spec_augment: bool = False,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.modalities = tuple(m for m in MODALITIES if m in set(modalities))
+        if not self.modalities or set(modalities) - set(MODALITIES):
+            raise ValueError(f"modalities must be some of {', '.join(MODALITIES)}, not {tuple(modalities)}")
+        self.finetune = tuple(finetune)
+        self.modality_dropout = modality_dropout
+        self.encoders = nn.ModuleDict()
+        if "text" in self.modalities:
+            self.encoders["text"] = TextEncoder(
+                text_backbone, pooling, frozen="text" not in finetune, pretrained="text" not in random_backbones
+            )
+        if "video" in self.modalities:
+            self.encoders["video"] = VideoEncoder(
+                video_backbone, frozen="video" not in finetune, pretrained="video" not in random_backbones
+            )
+        if "audio" in self.modalities:
+            self.encoders["audio"] = AudioEncoder(spec_augment=spec_augment)
+        # What stands in for a modality that an utterance lacks: learned, not zeros that mean something.
+        self.missing = nn.ParameterDict({m: nn.Parameter(torch.zeros(OUTPUT_SIZE)) for m in self.modalities})
+        self.fusion = nn.Sequential(
+            nn.Linear(OUTPUT_SIZE * len(self.modalities), FUSION_SIZE),
+            BatchNorm(FUSION_SIZE),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+        self.emotion_head = _head(len(EMOTIONS))
+        self.sentiment_head = _head(len(SENTIMENTS))
+
+    def forward(
+        self,
+        text_inputs: Inputs = None,
+        video_frames: Tensor | None = None,
+        audio_features: Tensor | None = None,
+        audio_lengths: Tensor | None = None,
+        modality_mask: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Logits `{"emotions": (B, 7), "sentiments": (B, 3)}`.
+
+        Args:
+            text_inputs: `input_ids` and `attention_mask` (B, L), or pooled features (B, hidden).
+            video_frames: (B, 3, T, H, W), or backbone features (B, width).
+            audio_features: log-mel (B, 64, T).
+            audio_lengths: (B,) real frames of each spectrogram; all of them by default.
+            modality_mask: (B, 3) bool in the order text, video, audio; False where an utterance lacks
+                a modality. An input that is None is lacking everywhere.
+        """
+        fused = self.fuse(text_inputs, video_frames, audio_features, audio_lengths, modality_mask)
+        return {"emotions": self.emotion_head(fused), "sentiments": self.sentiment_head(fused)}
+
+    def fuse(self, text_inputs, video_frames, audio_features, audio_lengths=None, modality_mask=None) -> Tensor:
+        """The joint representation (B, 256) that both heads read; arguments as in `forward`."""
+        inputs = {"text": text_inputs, "video": video_frames, "audio": audio_features}
+        present = self._present(inputs, modality_mask)
+        encoded = []
+        for modality in self.modalities:
+            rows = present[modality]
+            out = self.missing[modality].expand(len(rows), -1)  # (B, 128)
+            if rows.any():
+                x = _take(inputs[modality], rows)
+                lengths = (audio_lengths[rows],) if modality == "audio" and audio_lengths is not None else ()
+                out = out.index_put((rows,), self.encoders[modality](x, *lengths).to(out.dtype))
+            encoded.append(out)
+        return self.fusion(torch.cat(encoded, dim=1))  # (B, 128 * modalities) -> (B, 256)
+
+    def _present(self, inputs: dict[str, Inputs], modality_mask: Tensor | None) -> dict[str, Tensor]:
+        """Which rows have which modality: a (B,) bool for each."""
+        given = [x for x in inputs.values() if x is not None]
+        if not given:
+            raise ValueError("at least one of text_inputs, video_frames and audio_features must be given")
+        first = given[0] if isinstance(given[0], Tensor) else given[0]["input_ids"]
+        size, device = len(first), first.device
+        if modality_mask is None:
+            modality_mask = torch.ones(size, len(MODALITIES), dtype=torch.bool, device=device)
+        used = torch.tensor(
+            [m in self.modalities and inputs[m] is not None for m in MODALITIES], device=device
+        )
+        mask = modality_mask & used
+        if self.training and self.modality_dropout > 0:
+            kept = mask & (torch.rand(mask.shape, device=device) >= self.modality_dropout)
+            mask = torch.where(kept.any(dim=1, keepdim=True), kept, mask)  # never hide everything
+        return dict(zip(MODALITIES, mask.unbind(dim=1), strict=True))
+
+    # ------------------------------------------------------------------------------------ saving
+
+    def frozen_backbones(self) -> dict[str, nn.Module]:
+        """The backbones that training leaves alone, by modality."""
+        return {m: e.backbone for m, e in self.encoders.items() if getattr(e, "frozen", False)}
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """The state dict without frozen backbones: all that training can change."""
+        frozen = tuple(f"encoders.{m}.backbone." for m in self.frozen_backbones())
+        return {k: v for k, v in self.state_dict().items() if not k.startswith(frozen)}
+
+    def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of `trained_state`: every tensor must be there, and no other."""
+        expected, given = set(self.trained_state()), set(state)
+        if expected != given:
+            odd = ", ".join(sorted(expected ^ given)[:3])
+            raise DataError(f"saved weights do not fit this model (first differences: {odd})")
+        self.load_state_dict(state, strict=False)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        self._hub_mixin_config["backbone_fingerprints"] = {
+            m: fingerprint(backbone) for m, backbone in self.frozen_backbones().items()
+        }
+        temporary = save_directory / f"{WEIGHTS_NAME}.tmp"
+        save_file({k: v.contiguous() for k, v in self.trained_state().items()}, temporary)
+        temporary.replace(save_directory / WEIGHTS_NAME)
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        map_location: str = "cpu",
+        strict: bool = True,
+        backbone_fingerprints: dict[str, str] | None = None,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **model_kwargs,
+    ):
+        path = Path(model_id) / WEIGHTS_NAME
+        if not path.is_file():
+            if Path(model_id).is_dir():
+                raise DataError(f"{model_id}: no {WEIGHTS_NAME} in this folder")
+            path = hf_hub_download(
+                model_id,
+                WEIGHTS_NAME,
+                revision=revision,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                token=token,
+            )
+        # A fine-tuned backbone is in the file: its pretrained weights need not be had again.
+        stored = {**model_kwargs, "random_backbones": model_kwargs.get("finetune", ())}
+        model = cls(**stored)
+        model._hub_mixin_config["random_backbones"] = model_kwargs.get("random_backbones", ())
+        model.check_fingerprints(backbone_fingerprints or {})
+        model.load_trained_state(load_file(path, device=map_location))
+        return model.eval()
+
+    def check_fingerprints(self, expected: Mapping[str, str]) -> None:
+        """Raise `BackboneError` where a frozen backbone is not the one this model was trained on."""
+        for modality, backbone in self.frozen_backbones().items():
+            if modality in expected and fingerprint(backbone) != expected[modality]:
+                raise BackboneError(
+                    f"the {modality} backbone on this machine has other weights than the one this model "
+                    "was trained on"
+                )
+
+
+def _head(classes: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(FUSION_SIZE, 128), nn.ReLU(), nn.Linear(128, classes))
+
+
+def _take(inputs: Mapping[str, Tensor] | Tensor, rows: Tensor):
+    """The chosen rows of a tensor or of every tensor in a dictionary."""
+    if isinstance(inputs, Tensor):
+        return inputs[rows]
+    return {name: tensor[rows] for name, tensor in inputs.items()}

@@ -1,0 +1,299 @@
+"""Training and testing a model: `MultimodalTrainer`. Derived in notebooks/07.
+
+Built on Accelerate, so the same code runs on a CPU, one GPU, several, or several machines. A run
+directory makes training unkillable: what was trained up to the last whole epoch is kept there, and
+`fit` goes on from it to the same weights an uninterrupted run ends with.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from mmsa_lib.class_weights import compute_class_weights
+from mmsa_lib.dataset import MODEL_INPUTS
+from mmsa_lib.errors import DataError
+from mmsa_lib.metrics import TASKS, classification_metrics
+from mmsa_lib.model import MultimodalSentimentModel
+
+LOGITS = {"emotion": "emotions", "sentiment": "sentiments"}
+LABELS = {"emotion": "emotion_label", "sentiment": "sentiment_label"}
+CHECKPOINT = "checkpoint.pt"
+SELECTIONS = ("loss", "emotion_weighted_f1")
+Losses = dict[str, float]
+Metrics = dict[str, float]
+
+
+class MultimodalTrainer:
+    """Trains both heads of a model together: the sum of two weighted, label-smoothed cross-entropies.
+
+    Args:
+        model: a `MultimodalSentimentModel`, or any module with its `forward`.
+        train_loader, val_loader: loaders of `mmsa_lib.dataset.collate` batches.
+        learning_rate, weight_decay: of Adam; `backbone_learning_rate` is for fine-tuned backbones.
+        label_smoothing: e of the cross-entropy; the true class gets 1 - e + e/K, the others e/K.
+        class_weights: a scheme of `compute_class_weights`, its result, or None for no weights.
+        patience: epochs without a better validation loss before the learning rate falls tenfold.
+        selection: what makes an epoch the best one: validation `loss` or `emotion_weighted_f1`.
+        early_stopping: epochs without a better one before training ends; None never stops early.
+        max_grad_norm: gradients are scaled down to this norm; None leaves them.
+        run_dir: where checkpoints, TensorBoard events and `history.csv` go; None keeps nothing.
+        progress: whether bars are drawn.
+    """
+
+    def __init__(
+        self,
+        model: MultimodalSentimentModel,
+        train_loader: DataLoader,
+        val_loader: DataLoader,
+        *,
+        learning_rate: float = 1e-4,
+        backbone_learning_rate: float = 2e-5,
+        weight_decay: float = 1e-5,
+        label_smoothing: float = 0.05,
+        class_weights: str | Mapping[str, Tensor] | None = "inverse",
+        patience: int = 2,
+        selection: str = "loss",
+        early_stopping: int | None = None,
+        max_grad_norm: float | None = 1.0,
+        run_dir: str | Path | None = None,
+        accelerator: Accelerator | None = None,
+        progress: bool = True,
+    ) -> None:
+        if selection not in SELECTIONS:
+            raise ValueError(f"selection must be one of {', '.join(SELECTIONS)}, not {selection!r}")
+        self.accelerator = accelerator or Accelerator()
+        self.batch_sampler = train_loader.batch_sampler
+        if isinstance(class_weights, str):
+            class_weights = compute_class_weights(train_loader.dataset, class_weights)
+        device = self.accelerator.device
+        self.criterion = {
+            task: nn.CrossEntropyLoss(
+                weight=class_weights[task].to(device) if class_weights else None, label_smoothing=label_smoothing
+            )
+            for task in TASKS
+        }
+        optimizer = torch.optim.Adam(
+            _parameter_groups(model, learning_rate, backbone_learning_rate), weight_decay=weight_decay
+        )
+        self.model, self.optimizer, self.train_loader, self.val_loader = self.accelerator.prepare(
+            model, optimizer, train_loader, val_loader
+        )
+        self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=patience)
+        self.selection, self.early_stopping, self.max_grad_norm = selection, early_stopping, max_grad_norm
+        self.run_dir = Path(run_dir) if run_dir is not None else None
+        self.progress = progress
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Any] = {"score": -math.inf, "epoch": None, "state": None}
+
+    @property
+    def unwrapped(self) -> MultimodalSentimentModel:
+        return self.accelerator.unwrap_model(self.model)
+
+    # ------------------------------------------------------------------------------- one epoch
+
+    def train_epoch(self) -> tuple[Losses, Metrics]:
+        """One pass over the training data with updates; losses and metrics of what the model said on the way."""
+        self.model.train()
+        self._set_epoch(self.epoch)
+        outputs = []
+        for batch in self._bar(self.train_loader, f"epoch {self.epoch + 1} train"):
+            with self.accelerator.accumulate(self.model), self.accelerator.autocast():
+                logits = self.model(**_model_inputs(batch))
+                self.accelerator.backward(self._loss(logits, batch))
+                if self.accelerator.sync_gradients and self.max_grad_norm is not None:
+                    self.accelerator.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+            outputs.append(self._gather(logits, batch))
+        self.epoch += 1
+        return self._summary(_concatenate(outputs))
+
+    def evaluate(self, loader: DataLoader, phase: str = "val") -> tuple[Losses, Metrics]:
+        """Losses and metrics of the whole split, each utterance counted once (no mean of batches)."""
+        return self._summary(self.predict(loader, phase))
+
+    @torch.inference_mode()
+    def predict(self, loader: DataLoader, phase: str = "test") -> dict[str, Tensor]:
+        """Logits and labels of every utterance, in the loader's order: `emotions` (N, 7), `emotion_label` (N,), …"""
+        if loader is not self.val_loader:
+            loader = self.accelerator.prepare_data_loader(loader)
+        self.model.eval()
+        outputs = []
+        for batch in self._bar(loader, phase):
+            with self.accelerator.autocast():
+                logits = self.model(**_model_inputs(batch))
+            outputs.append(self._gather(logits, batch))
+        return _concatenate(outputs)
+
+    def _loss(self, logits: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        return sum(self.criterion[t](logits[LOGITS[t]].float(), batch[LABELS[t]]) for t in TASKS)
+
+    def _gather(self, logits: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Logits and labels from all processes, without the samples that were repeated to fill a batch."""
+        own = {name: tensor.detach().float() for name, tensor in logits.items()}
+        own |= {name: batch[name] for name in LABELS.values()}
+        return {name: tensor.cpu() for name, tensor in self.accelerator.gather_for_metrics(own).items()}
+
+    def _summary(self, outputs: Mapping[str, Tensor]) -> tuple[Losses, Metrics]:
+        losses: Losses = {}
+        metrics: Metrics = {}
+        for task, names in TASKS.items():
+            logits, labels = outputs[LOGITS[task]], outputs[LABELS[task]]
+            losses[task] = float(self.criterion[task].cpu()(logits, labels))
+            self.criterion[task].to(self.accelerator.device)
+            scores = classification_metrics(labels.numpy(), logits.argmax(dim=1).numpy(), len(names))
+            metrics |= {f"{task}_{name}": value for name, value in scores.items()}
+        return {"total": losses["emotion"] + losses["sentiment"], **losses}, metrics
+
+    def _set_epoch(self, epoch: int) -> None:
+        """The order of the batches depends on the epoch alone, also after a resume."""
+        for holder in (self.batch_sampler, self.train_loader):
+            if hasattr(holder, "set_epoch"):
+                holder.set_epoch(epoch)
+
+    def _bar(self, loader: DataLoader, text: str) -> tqdm:
+        hidden = not (self.progress and self.accelerator.is_main_process)
+        return tqdm(loader, desc=text, unit="batch", leave=False, disable=hidden)
+
+    # ------------------------------------------------------------------------------ all epochs
+
+    def fit(self, epochs: int, resume: bool = True) -> pd.DataFrame:
+        """Train up to `epochs` epochs in all, keep the best one's weights in the model, return the history.
+
+        With a run directory it first goes on from what an earlier, interrupted call left there
+        (`resume=False` starts over).
+        """
+        if self.run_dir is not None and resume:
+            self._resume()
+        with _Events(self.run_dir if self.accelerator.is_main_process else None) as events:
+            while self.epoch < epochs and not self._stopped():
+                row = self._one_epoch()
+                events.write(row)
+                self._checkpoint()
+        if self.best["state"] is not None:
+            self.unwrapped.load_trained_state(self.best["state"])
+        return pd.DataFrame(self.history)
+
+    def _one_epoch(self) -> dict[str, float]:
+        rate = self.optimizer.param_groups[0]["lr"]
+        results = {"train": self.train_epoch(), "val": self.evaluate(self.val_loader, "val")}
+        self.scheduler.step(results["val"][0]["total"])
+        row: dict[str, float] = {"epoch": self.epoch, "learning_rate": rate}
+        for phase, (losses, metrics) in results.items():
+            row |= {f"{phase}_loss_{name}": value for name, value in losses.items()}
+            row |= {f"{phase}_{name}": value for name, value in metrics.items()}
+        self.history.append(row)
+        self._keep_best(row)
+        return row
+
+    def _keep_best(self, row: dict[str, float]) -> None:
+        score = -row["val_loss_total"] if self.selection == "loss" else row[f"val_{self.selection}"]
+        if score > self.best["score"]:
+            state = {k: v.detach().cpu().clone() for k, v in self.unwrapped.trained_state().items()}
+            self.best = {"score": score, "epoch": self.epoch, "state": state}
+
+    def _stopped(self) -> bool:
+        if self.early_stopping is None or self.best["epoch"] is None:
+            return False
+        return self.epoch - self.best["epoch"] >= self.early_stopping
+
+    # ----------------------------------------------------------------------------- checkpoints
+
+    def _checkpoint(self) -> None:
+        """Everything that the next epoch depends on, written under another name and renamed."""
+        if self.run_dir is None or not self.accelerator.is_main_process:
+            return
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        state = {
+            "epoch": self.epoch,
+            "history": self.history,
+            "best": self.best,
+            "model": self.unwrapped.trained_state(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        temporary = self.run_dir / f"{CHECKPOINT}.tmp"
+        torch.save(state, temporary)
+        temporary.replace(self.run_dir / CHECKPOINT)
+        history = self.run_dir / "history.csv"
+        pd.DataFrame(self.history).to_csv(history.with_suffix(".tmp"), index=False)
+        history.with_suffix(".tmp").replace(history)
+
+    def _resume(self) -> None:
+        path = self.run_dir / CHECKPOINT
+        if not path.is_file():
+            return
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise DataError(f"{path}: not a readable checkpoint; delete it to start over") from error
+        self.unwrapped.load_trained_state(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.epoch, self.history, self.best = state["epoch"], state["history"], state["best"]
+        torch.set_rng_state(state["rng"])
+        if state["cuda_rng"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+
+
+class _Events:
+    """TensorBoard events of a run directory; nothing without one."""
+
+    def __init__(self, run_dir: Path | None) -> None:
+        self.writer = None
+        if run_dir is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(run_dir / "tensorboard"))
+
+    def __enter__(self) -> "_Events":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+    def write(self, row: Mapping[str, float]) -> None:
+        if self.writer is None:
+            return
+        for name, value in row.items():
+            phase, _, rest = name.partition("_")
+            tag = f"{rest}/{phase}" if phase in ("train", "val") else name
+            self.writer.add_scalar(tag, value, int(row["epoch"]))
+        self.writer.flush()
+
+
+def _model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: batch[name] for name in MODEL_INPUTS if name in batch}
+
+
+def _concatenate(outputs: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    if not outputs:
+        raise DataError("no utterance to train on or to evaluate")
+    return {name: torch.cat([o[name] for o in outputs]) for name in outputs[0]}
+
+
+def _parameter_groups(model: nn.Module, learning_rate: float, backbone_learning_rate: float) -> list[dict]:
+    """What learns, and how fast: frozen parameters never reach the optimiser."""
+    learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    backbone = [p for name, p in learning if ".backbone." in name]
+    rest = [p for name, p in learning if ".backbone." not in name]
+    groups = [{"params": rest, "lr": learning_rate}]
+    return groups + ([{"params": backbone, "lr": backbone_learning_rate}] if backbone else [])
+
+
+def softmax(outputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """Logits of `predict` -> probabilities: `emotion` (N, 7), `sentiment` (N, 3)."""
+    return {task: outputs[LOGITS[task]].softmax(dim=1).numpy() for task in TASKS}
