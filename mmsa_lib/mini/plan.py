@@ -3,7 +3,7 @@
 Three parties meet here. `world` writes plans; `voice` and `face` carry them out; `build` ties them together:
 
     voice.speak(plan) -> Speech(waveform, sample_rate, mouth_envelope, envelope_fps)
-        waveform (S,) float32 mono in [-1, 1]; mouth_envelope (N,) float32 in [0, 1], how far the lips are open
+        waveform (S,) float32 mono in [-1, 1]; mouth_envelope (N,) float32 in [0, 1], how open the lips are
     face.draw(plan, duration, mouth_envelope, envelope_fps) -> (frames, fps)
         duration in seconds; frames (T, 112, 112, 3) uint8 RGB
 
@@ -27,6 +27,7 @@ FACE_SHAPES = ("oval", "round", "square", "heart", "long")
 BEARDS = ("none", "stubble", "moustache", "full")
 AGES = ("young", "adult", "old")
 KINDS = ("clear", "weak", "absent", "misleads")
+LEVELS = ("strong", "weak", "neutral")
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,20 @@ class Cue:
     1 = as plain as can be); `valence` is -1, 0 or +1 and says which surprise is meant (a pleasant one has
     raised lip corners and a bright voice, an unpleasant one a dropped jaw, raised inner brows and a tense
     voice), for other emotions it only repeats their sign. `kind` (one of KINDS) is how the display relates
-    to the truth, for the record; renderers do not look at it.
+    to the truth and `level` (one of LEVELS) the distribution the strength came from, both for the record;
+    renderers do not look at them.
     """
 
     shown: str
     strength: float
     valence: int
     kind: str
+    level: str = "strong"
+
+    @property
+    def feeling(self) -> str:
+        """The displayed emotion, with surprise split by valence into `surprise+` and `surprise-`."""
+        return self.shown + ("+" if self.valence > 0 else "-") if self.shown == "surprise" else self.shown
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,17 @@ class UtterancePlan:
     audio: Cue
     text_cue: Cue
     seed: int
+
+    @property
+    def clip(self) -> str:
+        """The clip's file name in MELD's manner."""
+        return f"dia{self.dialogue_id}_utt{self.utterance_id}.mp4"
+
+    @property
+    def feeling(self) -> str:
+        """The true emotion, with surprise split by sentiment into `surprise+` and `surprise-`."""
+        sign = {"positive": "+", "negative": "-"}.get(self.sentiment, "")
+        return self.emotion + sign if self.emotion == "surprise" else self.emotion
 
 
 @dataclass(frozen=True)
