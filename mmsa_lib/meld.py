@@ -103,9 +103,7 @@ def _tables(folders: Iterable[Path], split: str) -> list[Path]:
     return [folder / name for folder in folders if (folder / name).is_file()]
 
 
-def _clip_dir(
-    split: str, table: Path, tables: list[Path], below: list[Path], above: list[Path]
-) -> Path | None:
+def _clip_dir(split: str, table: Path, below: list[Path], above: list[Path]) -> Path | None:
     """The folder with clips that is closest to the table, unless another table is closer to it."""
     names = _CLIP_FOLDERS[split]
     # Further up, only names that nothing but MELD uses: a folder "train" beside ours may be anyone's.
