@@ -51,7 +51,8 @@ def _draw_scenes(rng: np.random.Generator, utterances: int, people: list[Charact
         lengths.append(int(rng.integers(LENGTHS.start, LENGTHS.stop)))
     lengths[-1] -= sum(lengths) - utterances
     if lengths[-1] < 2:  # a rest of one utterance is no dialogue: the one before takes it
-        lengths[-2] += lengths.pop()
+        rest = lengths.pop()
+        lengths[-1] += rest
     appearances = np.zeros(len(people))
     scenes = []
     for length in lengths:
