@@ -1,0 +1,80 @@
+"""What an emotion does to a voice, as a handful of numbers drawn for each utterance.
+
+The directions follow reviews of vocal emotion (K. R. Scherer, 2003, Speech Communication 40; P. N. Juslin &
+P. Laukka, 2003, Psychological Bulletin 129): anger is loud, bright and pressed; fear high, narrow and
+trembling; joy high, wide and bright; sadness low, narrow, slow and dull; surprise wide and rising; disgust
+low, slow and creaky. The sizes and the spread are this project's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from mmsa_lib.mini.plan import Cue
+
+
+@dataclass(frozen=True)
+class Prosody:
+    """How one utterance departs from its speaker's neutral voice. All zero is neutral."""
+
+    pitch: float = 0.0  # semitones
+    range: float = 0.0  # natural log of the factor on the intonation's range
+    rate: float = 0.0  # natural log of the factor on words per minute
+    rise: float = 0.0  # semitones the last third climbs (or falls)
+    lilt: float = 0.0  # semitones of slow melodic bounce
+    tremor: float = 0.0  # 0..1, fast unsteadiness of pitch and loudness
+    tilt: float = 0.0  # decibels above 1.2 kHz
+    drive: float = 0.0  # 0..1, pressed and distorted
+    breath: float = 0.0  # 0..1, aspiration noise
+    creak: float = 0.0  # 0..1, glottal fry
+    formant: float = 0.0  # log of the vocal tract's scaling, positive as with spread lips
+    punch: float = 0.0  # above 0 livelier, below 0 flatter changes of loudness
+    pause: float = 0.0  # seconds of hesitation before one of the words
+
+
+EFFECTS: dict[str, Prosody] = {
+    "neutral": Prosody(),
+    "anger": Prosody(pitch=1.5, range=0.25, rate=0.05, rise=-1.5, tilt=6.5, drive=0.85, punch=0.5),
+    "disgust": Prosody(
+        pitch=-2.5, range=-0.1, rate=-0.06, rise=-3.0, tilt=-1.0, creak=0.9, formant=-0.06, pause=0.05
+    ),
+    "fear": Prosody(
+        pitch=4.0, range=-0.5, rate=0.06, tremor=0.95, tilt=1.0, breath=0.4, punch=-0.2, pause=0.06
+    ),
+    "joy": Prosody(pitch=3.0, range=0.4, rate=0.03, lilt=2.2, tilt=3.0, formant=0.06, punch=0.3),
+    "sadness": Prosody(
+        pitch=-2.0, range=-0.7, rate=-0.07, rise=-2.0, tilt=-8.0, breath=0.6, punch=-0.5, pause=0.10
+    ),
+    "surprise": Prosody(pitch=3.5, range=0.6, rate=-0.02, rise=6.0, tilt=1.0, punch=0.2),
+}
+SURPRISE_VARIANTS: dict[int, Prosody] = {
+    1: Prosody(tilt=2.0, formant=0.04, lilt=0.8),
+    0: Prosody(),
+    -1: Prosody(tremor=0.35, breath=0.3, tilt=-1.0),
+}
+SPREAD = Prosody(
+    pitch=1.1, range=0.16, rate=0.09, rise=1.0, lilt=0.4, tremor=0.08, tilt=2.0, drive=0.08, breath=0.10,
+    creak=0.08, formant=0.02, punch=0.15, pause=0.03,
+)  # fmt: skip
+"""Standard deviations of what any utterance does by chance, whatever its emotion."""
+
+_ONE_SIDED = ("lilt", "tremor", "drive", "breath", "creak", "pause")
+_ODDS = 0.85  # each effect of an emotion is left out now and then
+
+
+def draw_prosody(cue: Cue, rng: np.random.Generator) -> Prosody:
+    """Draw the prosody of one utterance: the emotion's effects scaled by the cue's strength, plus chance."""
+    effects, variant = EFFECTS[cue.shown], SURPRISE_VARIANTS[int(np.sign(cue.valence))]
+    overall = cue.strength * rng.uniform(0.8, 1.15)
+    drawn = {}
+    for field in fields(Prosody):
+        size = getattr(effects, field.name)
+        if cue.shown == "surprise":
+            size += getattr(variant, field.name)
+        kept = rng.random() < _ODDS
+        chance = rng.normal(0, getattr(SPREAD, field.name))
+        value = size * overall * rng.normal(1.0, 0.25) * kept + chance
+        drawn[field.name] = float(max(value, 0.0) if field.name in _ONE_SIDED else value)
+    return Prosody(**drawn)
