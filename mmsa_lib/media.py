@@ -247,7 +247,8 @@ class _Sound:
 
     def _resample(self, frame) -> None:
         try:
-            self.pieces += [piece.to_ndarray()[0] for piece in self.resampler.resample(frame)]
+            for piece in self.resampler.resample(frame):
+                self.pieces.append(np.frombuffer(piece.planes[0], np.int16, piece.samples))
         except (av.error.FFmpegError, EOFError, ValueError):
             self.resampler = self.source = None
 
@@ -355,9 +356,10 @@ class _Reader:
 
     def seconds(self, frame, index: int) -> float:
         """Time of a decoded frame from the start of the clip; by its place in line if it has none."""
-        if frame.time is None:
+        if frame.pts is None:
             return index / float(self.video.average_rate or 25)
-        return frame.time - self.origin
+        # `frame.time` is not to be trusted: frames drained from the decoder come without a time base.
+        return float(frame.pts * self.video.time_base) - self.origin
 
     def why_nothing(self) -> str:
         asked = " or ".join(name for name, wanted in self.wants.items() if wanted)
