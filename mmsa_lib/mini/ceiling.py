@@ -8,11 +8,12 @@ upper bounds. Without context the sums are exact; with context they are a Monte 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 
-from mmsa_lib.mini.dialogue import draw_dialogue
+from mmsa_lib.mini.dialogue import LENGTHS, draw_dialogue, draw_turns
 from mmsa_lib.mini.tables import (
     CUE_TABLE,
     FEELINGS,
@@ -23,7 +24,7 @@ from mmsa_lib.mini.tables import (
     emotion_of,
     prior,
     sentiment_of,
-    transition,
+    transition_array,
 )
 
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(MODALITIES, size)]
@@ -52,7 +53,7 @@ def joint_table(subset: tuple[str, ...]) -> np.ndarray:
     return joint
 
 
-def merge(joint: np.ndarray, label_of) -> np.ndarray:
+def merge(joint: np.ndarray, label_of: Callable[[str], str]) -> np.ndarray:
     """Add up the rows of feelings that share a label: (8, D) to (labels, D), labels in sorted order."""
     names = [label_of(feeling) for feeling in FEELINGS]
     return np.stack([joint[[n == label for n in names]].sum(axis=0) for label in sorted(set(names))])
@@ -101,3 +102,104 @@ def without_context(subset: tuple[str, ...]) -> dict[str, dict[str, float]]:
             "weighted_f1": best_weighted_f1(merged),
         }
     return scores
+
+
+def posteriors(turns: list[int], likelihoods: np.ndarray) -> np.ndarray:
+    """P(feeling | all displays of the dialogue), (T, 8), by the forward-backward algorithm.
+
+    `turns` says who speaks (0, 1, ...), `likelihoods` (T, 8) is P(displays | feeling) of each utterance. The
+    state is everybody's last feeling: an array with one axis of nine for each speaker, 8 for "not yet".
+    """
+    transitions, none = transition_array(), len(FEELINGS)
+    others = [next((s for s in turns[t::-1] if s != turns[t]), None) for t in range(len(turns))]
+    speakers = max(turns) + 1
+    alpha = np.zeros((none + 1,) * speakers)
+    alpha[(none,) * speakers] = 1.0
+    alphas = []
+    for t, speaker in enumerate(turns):
+        alpha = _step(alpha, transitions, speaker, others[t])
+        alpha = alpha * _along(likelihoods[t], speaker, speakers)
+        alpha /= alpha.sum()
+        alphas.append(alpha)
+    beta, found = np.ones_like(alpha), []
+    for t in range(len(turns) - 1, -1, -1):
+        joint = np.moveaxis(alphas[t] * beta, turns[t], 0).reshape(none + 1, -1).sum(axis=1)[:none]
+        found.append(joint / joint.sum())
+        beta = _step_back(beta * _along(likelihoods[t], turns[t], speakers), transitions, turns[t], others[t])
+        beta /= beta.max()
+    return np.stack(found[::-1])
+
+
+def _along(likelihood: np.ndarray, speaker: int, speakers: int) -> np.ndarray:
+    shape = [1] * speakers
+    shape[speaker] = len(FEELINGS) + 1
+    return np.append(likelihood, 0.0).reshape(shape)
+
+
+def _step(alpha: np.ndarray, transitions: np.ndarray, speaker: int, other: int | None) -> np.ndarray:
+    """Replace the speaker's last feeling by the new one: the forward step, shape kept."""
+    if other is None:
+        moved = np.moveaxis(alpha, speaker, 0)
+        new = np.einsum("o...,of->f...", moved, transitions[:, -1])
+    else:
+        moved = np.moveaxis(alpha, (speaker, other), (0, 1))
+        new = np.einsum("ox...,oxf->fx...", moved, transitions)
+    new = np.concatenate([new, np.zeros_like(new[:1])])
+    return np.moveaxis(new, 0, speaker) if other is None else np.moveaxis(new, (0, 1), (speaker, other))
+
+
+def _step_back(beta: np.ndarray, transitions: np.ndarray, speaker: int, other: int | None) -> np.ndarray:
+    """The backward step: the transpose of `_step`."""
+    if other is None:
+        moved = np.moveaxis(beta, speaker, 0)[:-1]
+        return np.moveaxis(np.einsum("f...,of->o...", moved, transitions[:, -1]), 0, speaker)
+    moved = np.moveaxis(beta, (speaker, other), (0, 1))[:-1]
+    return np.moveaxis(np.einsum("fx...,oxf->ox...", moved, transitions), (0, 1), (speaker, other))
+
+
+def with_context(subset: tuple[str, ...], dialogues: int, seed: int) -> dict[str, dict[str, float]]:
+    """Ceilings for an observer of whole dialogues, from simulated ones, with the standard error."""
+    rng = np.random.Generator(np.random.PCG64([seed, 0xCE1]))
+    tables = [display_table(modality) for modality in subset]
+    truths, beliefs = [], []
+    for _ in range(dialogues):
+        turns = draw_turns(rng, int(rng.integers(2, 4)), int(rng.choice(LENGTHS)))
+        turns = [sorted(set(turns)).index(turn) for turn in turns]
+        feelings = draw_dialogue(rng, turns)
+        displays = [[rng.choice(NUM_DISPLAYS, p=table[f]) for table in tables] for f in feelings]
+        likelihoods = [
+            np.prod([t[:, d] for t, d in zip(tables, shown, strict=True)], axis=0) for shown in displays
+        ]
+        truths += feelings
+        beliefs.append(posteriors(turns, np.array(likelihoods)))
+    truth, belief = np.array(truths), np.concatenate(beliefs)
+    return {
+        task: _score(truth, belief, label_of)
+        for task, label_of in (("emotion", emotion_of), ("sentiment", sentiment_of))
+    }
+
+
+def _score(truth: np.ndarray, belief: np.ndarray, label_of: Callable[[str], str]) -> dict[str, float]:
+    names = [label_of(feeling) for feeling in FEELINGS]
+    labels = sorted(set(names))
+    true = np.array([labels.index(name) for name in names])[truth]
+    decided = merge(belief.T, label_of).argmax(axis=0)
+    confusion = np.zeros((len(labels), len(labels)))
+    np.add.at(confusion, (true, decided), 1)
+    accuracy = float(np.mean(true == decided))
+    return {
+        "accuracy": accuracy,
+        "weighted_f1": weighted_f1(confusion),
+        "standard_error": float(np.sqrt(accuracy * (1 - accuracy) / len(true))),
+    }
+
+
+def ceilings(dialogues: int = 600, seed: int = 0) -> dict[str, dict]:
+    """Every set of modalities, without and with context: what `ceiling.json` holds."""
+    return {
+        "+".join(subset): {
+            "without_context": without_context(subset),
+            "with_context": with_context(subset, dialogues, seed),
+        }
+        for subset in SUBSETS
+    }

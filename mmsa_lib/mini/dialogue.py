@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 
-from mmsa_lib.mini.tables import FEELINGS, transition
+from mmsa_lib.mini.tables import FEELINGS, transition_array
 
 KEEP_TURN = 0.12
 """Probability that a speaker goes on with another utterance before somebody else answers."""
 LENGTHS = range(4, 17)
 """A dialogue's number of utterances, each equally likely (MELD: 9.6 on average)."""
-
-
-@cache
-def _log_transitions() -> np.ndarray:
-    """log P(feeling | own last, other's last), (9, 9, 8); index 8 on the first two axes means "not yet"."""
-    past = [*range(len(FEELINGS)), None]
-    return np.log([[transition(own, other) for other in past] for own in past])
 
 
 def draw_turns(rng: np.random.Generator, speakers: int, length: int) -> list[int]:
@@ -34,7 +26,7 @@ def draw_turns(rng: np.random.Generator, speakers: int, length: int) -> list[int
 
 
 def pasts(turns: Sequence[int], feelings: Sequence[int]) -> list[tuple[int, int]]:
-    """For each utterance, (own last feeling, last feeling of somebody else); 8 stands for "not yet"."""
+    """For each utterance, (own last feeling, last feeling of somebody else); 8 means "not yet"."""
     none, last, found = len(FEELINGS), {}, []
     for position, speaker in enumerate(turns):
         other = next((feelings[i] for i in range(position - 1, -1, -1) if turns[i] != speaker), none)
@@ -45,14 +37,14 @@ def pasts(turns: Sequence[int], feelings: Sequence[int]) -> list[tuple[int, int]
 
 def log_probability(turns: Sequence[int], feelings: Sequence[int]) -> float:
     """log P(feelings | turns)."""
-    table = _log_transitions()
+    table = transition_array()
     past = pasts(turns, feelings)
-    return float(sum(table[own, other, f] for (own, other), f in zip(past, feelings, strict=True)))
+    return float(sum(np.log(table[own, other, f]) for (own, other), f in zip(past, feelings, strict=True)))
 
 
 def draw_dialogue(rng: np.random.Generator, turns: Sequence[int]) -> list[int]:
     """Feelings (indices into FEELINGS) for the given turns, drawn from the chain."""
-    table, feelings = np.exp(_log_transitions()), []
+    table, feelings = transition_array(), []
     for position in range(len(turns)):
         own, other = pasts(turns[: position + 1], [*feelings, 0])[-1]
         feelings.append(int(rng.choice(len(FEELINGS), p=table[own, other])))

@@ -6,6 +6,8 @@ one. Labels are read off the feeling; `cues.csv` and the ceilings are in terms o
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 FEELINGS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise+", "surprise-")
@@ -119,6 +121,7 @@ def prior() -> np.ndarray:
     return counts / counts.sum()
 
 
+@cache
 def contagion_table() -> np.ndarray:
     """P(feeling | the last utterance of somebody else had the row's feeling), (8, 8).
 
@@ -140,6 +143,13 @@ def transition(own: int | None, other: int | None) -> np.ndarray:
     if other is not None:
         probabilities += weights[1] * contagion_table()[other]
     return probabilities
+
+
+@cache
+def transition_array() -> np.ndarray:
+    """P(feeling | own last, other's last), (9, 9, 8); index 8 of the first two axes means "not yet"."""
+    past = [*range(len(FEELINGS)), None]
+    return np.array([[transition(own, other) for other in past] for own in past])
 
 
 def emotion_of(feeling: str) -> str:
