@@ -510,9 +510,14 @@ def draw(
     `duration` in seconds; `mouth_envelope` (N,) in [0, 1] at `envelope_fps` values a second.
     Looks at the plan's character, video cue and seed alone.
     """
-    rng = seeded(plan.seed, 2)
     times = (np.arange(max(1, round(duration * FPS))) + 0.5) / FPS
     mouth = _mouth_track(np.asarray(mouth_envelope, dtype=np.float64), envelope_fps, times)
+    return film(plan, times, mouth), FPS
+
+
+def film(plan: UtterancePlan, times: np.ndarray, mouth: np.ndarray) -> np.ndarray:
+    """Frames (T, 112, 112, 3) uint8 RGB at the given times (seconds) with the mouth open by `mouth` (T,)."""
+    rng = seeded(plan.seed, 2)
     tracks = au.timeline(au.expression(plan.video, rng), times, rng)
     motion = head_and_eyes(plan.video, times, mouth, rng)
     look = look_of(plan.character)
@@ -526,7 +531,7 @@ def draw(
             (float(motion.gaze[i, 0]), float(motion.gaze[i, 1])),
         )
         frames[i] = paint(look, scene, moment, motion.poses[i])
-    return frames, FPS
+    return frames
 
 
 def _mouth_track(envelope: np.ndarray, envelope_fps: float, times: np.ndarray) -> np.ndarray:

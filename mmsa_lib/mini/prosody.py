@@ -32,36 +32,45 @@ class Prosody:
     formant: float = 0.0  # log of the vocal tract's scaling, positive as with spread lips
     punch: float = 0.0  # above 0 livelier, below 0 flatter changes of loudness
     pause: float = 0.0  # seconds of hesitation before one of the words
+    gasp: float = 0.0  # 0..1, a sharp breath in before the first word
+    sigh: float = 0.0  # 0..1, a long breath out after the last
+    chuckle: float = 0.0  # 0..1, puffs of laughter after the last
 
 
 EFFECTS: dict[str, Prosody] = {
     "neutral": Prosody(),
-    "anger": Prosody(pitch=1.5, range=0.25, rate=0.05, rise=-1.5, tilt=6.5, drive=0.85, punch=0.5),
-    "disgust": Prosody(
-        pitch=-2.5, range=-0.1, rate=-0.06, rise=-3.0, tilt=-1.0, creak=0.9, formant=-0.06, pause=0.05
-    ),
+    "anger": Prosody(pitch=1.5, range=0.35, rate=0.05, rise=-2.0, tilt=9.0, drive=1.0, punch=0.6),
+    "disgust": Prosody(pitch=-3.0, range=-0.1, rate=-0.05, rise=-4.0, creak=1.0, formant=-0.07, pause=0.03),
     "fear": Prosody(
-        pitch=4.0, range=-0.5, rate=0.06, tremor=0.95, tilt=1.0, breath=0.4, punch=-0.2, pause=0.06
+        pitch=4.5, range=-0.5, rate=0.05, tremor=1.2, breath=0.5, punch=-0.2, pause=0.04, gasp=0.35
     ),
-    "joy": Prosody(pitch=3.0, range=0.4, rate=0.03, lilt=2.2, tilt=3.0, formant=0.06, punch=0.3),
+    "joy": Prosody(pitch=3.5, range=0.5, rate=0.02, lilt=3.0, tilt=3.0, formant=0.07, punch=0.3, chuckle=0.9),
     "sadness": Prosody(
-        pitch=-2.0, range=-0.7, rate=-0.07, rise=-2.0, tilt=-8.0, breath=0.6, punch=-0.5, pause=0.10
+        pitch=-2.0,
+        range=-0.8,
+        rate=-0.06,
+        rise=-2.5,
+        tilt=-10.0,
+        breath=0.6,
+        punch=-0.6,
+        pause=0.06,
+        sigh=0.8,
     ),
-    "surprise": Prosody(pitch=3.5, range=0.6, rate=-0.02, rise=6.0, tilt=1.0, punch=0.2),
+    "surprise": Prosody(pitch=4.0, range=0.8, rise=8.0, tilt=1.0, punch=0.2, gasp=0.8),
 }
 SURPRISE_VARIANTS: dict[int, Prosody] = {
-    1: Prosody(tilt=2.0, formant=0.04, lilt=0.8),
+    1: Prosody(tilt=2.0, formant=0.04, lilt=0.8, chuckle=0.2),
     0: Prosody(),
     -1: Prosody(tremor=0.35, breath=0.3, tilt=-1.0),
 }
 SPREAD = Prosody(
-    pitch=1.1, range=0.16, rate=0.09, rise=1.0, lilt=0.4, tremor=0.08, tilt=2.0, drive=0.08, breath=0.10,
-    creak=0.08, formant=0.02, punch=0.15, pause=0.03,
+    pitch=1.0, range=0.14, rate=0.09, rise=0.8, lilt=0.3, tremor=0.06, tilt=1.5, drive=0.06, breath=0.08,
+    creak=0.06, formant=0.02, punch=0.12, pause=0.03, gasp=0.05, sigh=0.05, chuckle=0.04,
 )  # fmt: skip
 """Standard deviations of what any utterance does by chance, whatever its emotion."""
 
-_ONE_SIDED = ("lilt", "tremor", "drive", "breath", "creak", "pause")
-_ODDS = 0.85  # each effect of an emotion is left out now and then
+_ONE_SIDED = ("lilt", "tremor", "drive", "breath", "creak", "pause", "gasp", "sigh", "chuckle")
+_ODDS = 0.9  # each effect of an emotion is left out now and then
 
 
 def draw_prosody(cue: Cue, rng: np.random.Generator) -> Prosody:

@@ -59,21 +59,21 @@ def tremble(waveform: np.ndarray, sample_rate: int, depth: float, rng: np.random
     """Unsteady loudness at 6 to 9 Hz."""
     t = np.arange(len(waveform)) / sample_rate
     wave = np.sin(2 * np.pi * rng.uniform(6, 9) * t + rng.uniform(0, 2 * np.pi))
-    return waveform * (1 - 0.4 * min(depth, 1.2) * (0.5 + 0.5 * wave))
+    return waveform * (1 - 0.5 * min(depth, 1.4) * (0.5 + 0.5 * wave))
 
 
 def creak(waveform: np.ndarray, sample_rate: int, depth: float, rng: np.random.Generator) -> np.ndarray:
-    """Irregular glottal pulses at 30 to 50 a second, as in a disgusted drawl."""
+    """Irregular glottal pulses at 17 to 28 a second, as in a disgusted drawl."""
     if depth <= 0.01 or len(waveform) == 0:
         return waveform
     steps = sample_rate / (
-        rng.uniform(30, 48) * rng.uniform(0.75, 1.3, int(len(waveform) / sample_rate * 60) + 2)
+        rng.uniform(17, 28) * rng.uniform(0.75, 1.3, int(len(waveform) / sample_rate * 60) + 2)
     )
     pulses = np.zeros(len(waveform))
     places = np.cumsum(steps).astype(int)
     pulses[places[places < len(waveform)]] = 1.0
-    decay = np.exp(-np.arange(round(0.03 * sample_rate)) / (0.008 * sample_rate))
-    gate = signal.lfilter(np.ones(1), [1.0], signal.oaconvolve(pulses, decay)[: len(waveform)])
+    decay = np.exp(-np.arange(round(0.06 * sample_rate)) / (0.012 * sample_rate))
+    gate = signal.oaconvolve(pulses, decay)[: len(waveform)]
     gate = np.clip(gate / max(float(gate.max()), 1e-9), 0, 1)
     depth = min(depth, 1.0) * 0.9
     return waveform * (1 - depth + depth * 1.8 * gate)
@@ -107,6 +107,28 @@ def breathe(waveform: np.ndarray, sample_rate: int, amount: float, rng: np.rando
     return waveform * (1 - 0.25 * min(amount, 1)) + noise * loudness * 0.55 * min(amount, 1.2)
 
 
+def breath_sound(
+    seconds: float, sample_rate: int, rng: np.random.Generator, *, inward: bool, puffs: float = 0.0
+) -> np.ndarray:
+    """A breath with a peak of about 1: swells when drawn in, fades when let out; `puffs` a second chop it."""
+    count = max(8, round(seconds * sample_rate))
+    position = np.linspace(0, 1, count)
+    shape = (
+        position**1.5 * np.clip((1 - position) * 8, 0, 1)
+        if inward
+        else np.exp(-3 * position) * np.clip(position * 12, 0, 1)
+    )
+    low, high = (1100, 5200) if inward else (450, 3200)
+    b, a = signal.butter(
+        2, [low * rng.uniform(0.85, 1.2), high * rng.uniform(0.85, 1.15)], "bandpass", fs=sample_rate
+    )
+    noise = signal.lfilter(b, a, rng.normal(0, 1, count))
+    if puffs:
+        shape = shape * np.clip(np.sin(2 * np.pi * puffs * position * seconds), 0, 1) ** 0.7
+    breath = noise * shape
+    return breath / (np.abs(breath).max() + 1e-9)
+
+
 def punch(waveform: np.ndarray, sample_rate: int, amount: float) -> np.ndarray:
     """Expand (above 0) or flatten (below 0) the syllables' changes of loudness."""
     if not len(waveform):
@@ -122,7 +144,7 @@ def punch(waveform: np.ndarray, sample_rate: int, amount: float) -> np.ndarray:
 def room(waveform: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
     """Early and late reflections of a small room of random size and damping."""
     decay = rng.uniform(0.05, 0.22)
-    wet = rng.uniform(0.05, 0.4)
+    wet = rng.uniform(0.05, 0.3)
     t = np.arange(round(4 * decay * sample_rate)) / sample_rate
     tail = rng.normal(0, 1, len(t)) * np.exp(-t / decay) * (t > 0.004)
     tail *= wet / (np.sqrt(np.sum(tail**2)) + 1e-9)

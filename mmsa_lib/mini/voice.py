@@ -40,9 +40,10 @@ def speak(plan: UtterancePlan) -> Speech:
     if len(dry) == 0:
         raise MMSAError(f"eSpeak NG says nothing for {plan.text!r}")
     feeling = _colour(dry, prosody, rng)
-    lead, tail = (round(rng.uniform(0.12, 0.35) * SAMPLE_RATE) for _ in range(2))
+    lead, tail = (round(rng.uniform(0.22, 0.42) * SAMPLE_RATE) for _ in range(2))
     padded = np.pad(feeling, (lead, tail))
     mouth = _mouth(padded)
+    _add_breaths(padded, lead, tail, prosody, rng)
     return Speech(_record(padded, rng), SAMPLE_RATE, mouth, ENVELOPE_FPS)
 
 
@@ -109,6 +110,21 @@ def _colour(waveform: np.ndarray, prosody: Prosody, rng: np.random.Generator) ->
     return sound.breathe(x, SAMPLE_RATE, prosody.breath, rng)
 
 
+def _add_breaths(
+    padded: np.ndarray, lead: int, tail: int, prosody: Prosody, rng: np.random.Generator
+) -> None:
+    """Gasp, sigh and laughter, in place and inside the margins, so that they do not change the length."""
+    loud = 0.5 * np.percentile(np.abs(padded), 99)
+    before, after = lead / SAMPLE_RATE, tail / SAMPLE_RATE
+    gasp = sound.breath_sound(before * rng.uniform(0.6, 0.9), SAMPLE_RATE, rng, inward=True)
+    sigh = sound.breath_sound(after * 0.95, SAMPLE_RATE, rng, inward=False)
+    laugh = sound.breath_sound(after * 0.95, SAMPLE_RATE, rng, inward=False, puffs=rng.uniform(7, 10))
+    padded[lead - len(gasp) : lead] += loud * min(prosody.gasp, 1.2) * gasp
+    start = len(padded) - tail
+    padded[start : start + len(sigh)] += loud * min(prosody.sigh, 1.2) * sigh
+    padded[start : start + len(laugh)] += 1.2 * loud * min(prosody.chuckle, 1.2) * laugh
+
+
 def _mouth(waveform: np.ndarray) -> np.ndarray:
     """How far the lips are open (N,) in [0, 1]: the loudness, relative to the utterance's own peaks."""
     rms = sound.envelope(waveform, SAMPLE_RATE, ENVELOPE_FPS, smooth=0.06)
@@ -122,7 +138,7 @@ def _record(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     wet = sound.tilt(wet, SAMPLE_RATE, rng.normal(0, 1.5), corner=2500.0)
     level = 10 ** (rng.uniform(-27, -19) / 20)
     wet *= level / (np.sqrt(np.mean(wet**2)) + 1e-9)
-    noise = sound.background(len(wet), SAMPLE_RATE, rng) * level * 10 ** (-rng.uniform(17, 34) / 20)
+    noise = sound.background(len(wet), SAMPLE_RATE, rng) * level * 10 ** (-rng.uniform(20, 36) / 20)
     mixed = wet + noise
     peak = np.abs(mixed).max()
     return (mixed * min(1.0, 0.97 / peak)).astype(np.float32)
