@@ -292,6 +292,8 @@ class _Reader:
         self.origin = container.start_time / av.time_base if container.start_time is not None else 0.0
         if self.video is not None:
             context = self.video.codec_context
+            # AVI has no presentation times; where frames are stored out of order, those made up are wrong.
+            self.timed = not (container.format.name == "avi" and context.has_b_frames)
             context.thread_type = "NONE" if self.threads == 1 else "AUTO"
             context.thread_count = self.threads
             context.options = {"max_pixels": str(_MAX_PIXELS)}
@@ -310,7 +312,8 @@ class _Reader:
         self.kept = []
         for packet in self._demux():
             if packet.stream_index == self.video.index and not packet.is_discard:
-                stamps.append(packet.pts)
+                late = packet.pts is not None and self._time(packet.pts) >= self.limit
+                stamps += [] if late else [packet.pts if self.timed else None]
             held += packet.size
             if held > _KEPT_BYTES:
                 self.kept = None
@@ -351,15 +354,17 @@ class _Reader:
 
     def _note_end(self, packet) -> None:
         if self.video is not None and packet.stream_index == self.video.index and packet.pts is not None:
-            end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self.origin
-            self.video_end = max(self.video_end, end)
+            self.video_end = max(self.video_end, self._time(packet.pts + (packet.duration or 0)))
 
     def seconds(self, frame, index: int) -> float:
         """Time of a decoded frame from the start of the clip; by its place in line if it has none."""
-        if frame.pts is None:
+        if frame.pts is None or not self.timed:
             return index / float(self.video.average_rate or 25)
-        # `frame.time` is not to be trusted: frames drained from the decoder come without a time base.
-        return float(frame.pts * self.video.time_base) - self.origin
+        # Not `frame.time`: frames drained from the decoder come without a time base.
+        return self._time(frame.pts)
+
+    def _time(self, pts: int) -> float:
+        return float(pts * self.video.time_base) - self.origin
 
     def why_nothing(self) -> str:
         asked = " or ".join(name for name, wanted in self.wants.items() if wanted)
@@ -449,7 +454,9 @@ def write_clip(
     """
     path = Path(path)
     frames = np.asarray(frames)
-    sound = None if waveform is None else np.asarray(waveform, np.float32).reshape(len(waveform), -1)
+    sound = None if waveform is None else np.asarray(waveform, np.float32)
+    if sound is not None and sound.ndim == 1:
+        sound = sound[:, None]
     _check_input(path, frames, sound, fps)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -477,7 +484,7 @@ def _check_input(path: Path, frames: np.ndarray, sound: np.ndarray | None, fps: 
         raise MediaError(path, f"height and width must be even, not {frames.shape[1]}x{frames.shape[2]}")
     if not 0 < fps < 1_000:
         raise MediaError(path, f"frames a second must be between 0 and 1000, not {fps}")
-    if sound is not None and (not len(sound) or sound.shape[1] not in _LAYOUTS):
+    if sound is not None and (sound.ndim != 2 or not len(sound) or sound.shape[1] not in _LAYOUTS):
         raise MediaError(path, f"waveform must have samples and 1, 2 or 6 channels, not {sound.shape}")
 
 
