@@ -77,9 +77,7 @@ def parse_timestamp(text: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
-def annotation_rows(
-    plans: Iterable[UtterancePlan], durations: Mapping[Key, float]
-) -> list[dict[str, object]]:
+def annotation_rows(plans: Iterable[UtterancePlan], durations: Mapping[Key, float]) -> list[dict[str, object]]:
     """MELD's columns for one split; start and end times follow from the clips' durations."""
     rows: list[dict[str, object]] = []
     clock, dialogue, episode = 0.0, None, 0
@@ -104,6 +102,12 @@ def annotation_rows(
         )
         rows.append(dict(zip(COLUMNS, values, strict=True)))
     return rows
+
+
+def read_rows(folder: Path, split: str) -> list[dict[str, str]]:
+    """The annotation table of one split, as it was written."""
+    with (folder / f"{split}_sent_emo.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def cue_rows(plans: Iterable[UtterancePlan]) -> list[dict[str, object]]:
@@ -200,11 +204,7 @@ def render_all(plans: list[UtterancePlan], folder: Path, jobs: int, resume: bool
 
 def select(plans: list[UtterancePlan], limit: int | None) -> list[UtterancePlan]:
     """The first `limit` utterances of each split; all of them for None."""
-    return [
-        plan
-        for split in SPLITS
-        for plan in [candidate for candidate in plans if candidate.split == split][:limit]
-    ]
+    return [plan for split in SPLITS for plan in [candidate for candidate in plans if candidate.split == split][:limit]]
 
 
 def build(
@@ -221,9 +221,7 @@ def build(
         wanted = {plan.clip for plan in plans if plan.split == split}
         strangers = sorted(clip.name for clip in (out / name).glob("*.mp4") if clip.name not in wanted)
         if strangers:
-            raise DataError(
-                f"{out / name}: holds {strangers[0]}, which is not of this build; clear the folder"
-            )
+            raise DataError(f"{out / name}: holds {strangers[0]}, which is not of this build; clear the folder")
     durations = render_all(plans, out, jobs, resume)
     for split in SPLITS:
         rows = annotation_rows([plan for plan in plans if plan.split == split], durations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -28,18 +29,22 @@ def draw_turns(rng: np.random.Generator, speakers: int, length: int) -> list[int
 def pasts(turns: Sequence[int], feelings: Sequence[int]) -> list[tuple[int, int]]:
     """For each utterance, (own last feeling, last feeling of somebody else); 8 means "not yet"."""
     none, last, found = len(FEELINGS), {}, []
-    for position, speaker in enumerate(turns):
-        other = next((feelings[i] for i in range(position - 1, -1, -1) if turns[i] != speaker), none)
-        found.append((last.get(speaker, none), other))
-        last[speaker] = feelings[position]
+    for speaker, feeling in zip(turns, feelings, strict=True):
+        own = last.pop(speaker, none)  # taken out and put back: the dictionary's last entry spoke last
+        found.append((own, next(reversed(last.values()), none)))
+        last[speaker] = feeling
     return found
+
+
+@cache
+def _log_transitions() -> list[list[list[float]]]:
+    return np.log(transition_array()).tolist()  # plain floats: the swaps below look up a million of them
 
 
 def log_probability(turns: Sequence[int], feelings: Sequence[int]) -> float:
     """log P(feelings | turns)."""
-    table = transition_array()
-    past = pasts(turns, feelings)
-    return float(sum(np.log(table[own, other, f]) for (own, other), f in zip(past, feelings, strict=True)))
+    table, past = _log_transitions(), pasts(turns, feelings)
+    return sum(table[own][other][f] for (own, other), f in zip(past, feelings, strict=True))
 
 
 def draw_dialogue(rng: np.random.Generator, turns: Sequence[int]) -> list[int]:
