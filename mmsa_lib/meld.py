@@ -3,6 +3,7 @@
 The key of an utterance is (split, dialogue_id, utterance_id): dialogue numbers start anew in each split.
 """
 
+import codecs
 import csv
 import io
 import os
@@ -223,7 +224,7 @@ def _read_columns(path: Path) -> tuple[dict[str, list[str]], list[int]]:
 
 def _read_text(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     if not data.strip():
@@ -231,9 +232,9 @@ def _read_text(path: Path) -> str:
     if b"\0" in data:
         raise DataError(f"{path}: holds NUL bytes, so it is not UTF-8 or cp1252 text")
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError:  # line by line: files put together from two sources exist
-        text = "\n".join(_decode_line(line) for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n"))
+        text = "\n".join(_decode_line(line) for line in data.split(b"\n"))
     return text.translate(_C1)
 
 
