@@ -52,13 +52,22 @@ def mix(first: Sequence[float], second: Sequence[float], amount: float) -> Colou
     return r, g, b
 
 
-def taper(points: np.ndarray, widths: Sequence[float] | np.ndarray) -> np.ndarray:
+@lru_cache(maxsize=512)
+def _spread(widths: tuple[float, ...], count: int) -> np.ndarray:
+    """Weights (count, 1) of half the widths, evenly spread over `count` samples."""
+    places = np.linspace(0, 1, len(widths))
+    return 0.5 * np.interp(np.linspace(0, 1, count), places, widths)[:, None]
+
+
+def taper(points: np.ndarray, widths: Sequence[float]) -> np.ndarray:
     """Outline (2N, 2) of a stroke along points (N, 2) whose width runs through `widths`, evenly spread."""
-    steps = np.linspace(0, 1, len(points))
-    half = 0.5 * np.interp(steps, np.linspace(0, 1, len(widths)), widths)
-    tangent = np.gradient(points, axis=0)
-    tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
-    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1) * half[:, None]
+    largest = max(widths) or 1.0
+    half = _spread(tuple(round(w / largest, 3) for w in widths), len(points)) * largest
+    tangent = np.empty_like(points)
+    tangent[1:-1] = points[2:] - points[:-2]
+    tangent[0], tangent[-1] = points[1] - points[0], points[-1] - points[-2]
+    length = np.maximum(np.hypot(tangent[:, 0], tangent[:, 1]), 1e-9)[:, None]
+    normal = tangent[:, ::-1] * (-1.0, 1.0) / length * half
     return np.concatenate([points + normal, (points - normal)[::-1]])
 
 
@@ -146,9 +155,16 @@ class Canvas:
         return cv2.resize(self.image, (self.size, self.size), interpolation=cv2.INTER_AREA)
 
 
+@lru_cache(maxsize=1)
+def _circle() -> np.ndarray:
+    t = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+    return np.stack([np.cos(t), np.sin(t)], axis=1)
+
+
 def ellipse_points(centre: Sequence[float], radii: Sequence[float], angle: float = 0.0) -> np.ndarray:
     """Outline (28, 2) of an ellipse turned by `angle` radians."""
-    t = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-    x, y = radii[0] * np.cos(t), radii[1] * np.sin(t)
-    c, s = np.cos(angle), np.sin(angle)
-    return np.stack([centre[0] + x * c - y * s, centre[1] + x * s + y * c], axis=1)
+    points = _circle() * radii
+    if angle:
+        c, s = np.cos(angle), np.sin(angle)
+        points = points @ np.array([(c, s), (-s, c)])
+    return points + centre

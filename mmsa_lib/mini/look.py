@@ -6,7 +6,9 @@ the face's axis, x to the right of the picture, y down, z towards the viewer.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -152,19 +154,23 @@ class Head:
 
     def at(self, points: np.ndarray | list, z: float | np.ndarray | None = None) -> np.ndarray:
         """Pixels (N, 2) of head points (N, 2); without `z` they lie on the face's curved front."""
-        points = np.atleast_2d(np.asarray(points, dtype=np.float64))
+        points = np.asarray(points, dtype=np.float64)
         x, y = points[:, 0] * self.width, points[:, 1]
         if z is None:
             z = np.sqrt(np.clip(1.05 - (x / 1.12) ** 2 - (y / 1.75) ** 2, 0.02, None))
-        cos_y, sin_y = np.cos(self.pose.yaw), np.sin(self.pose.yaw)
-        cos_p, sin_p = np.cos(self.pose.pitch), np.sin(self.pose.pitch)
+        cos_y, sin_y, cos_p, sin_p, cos_r, sin_r = self._turns
         turned, depth = x * cos_y + z * sin_y, z * cos_y - x * sin_y
-        tipped = y * cos_p + depth * sin_p
-        cos_r, sin_r = np.cos(self.pose.roll), np.sin(self.pose.roll)
         pivot = 1.5  # the head rolls about the neck, not about the nose
-        px = turned * cos_r - (tipped - pivot) * sin_r + self.pose.x
-        py = turned * sin_r + (tipped - pivot) * cos_r + pivot + self.pose.y
-        return np.stack([self.centre[0] + px * self.scale, self.centre[1] + py * self.scale], axis=1)
+        tipped = y * cos_p + depth * sin_p - pivot
+        pixels = np.empty_like(points)
+        pixels[:, 0] = turned * cos_r - tipped * sin_r + self.pose.x
+        pixels[:, 1] = turned * sin_r + tipped * cos_r + pivot + self.pose.y
+        return pixels * self.scale + self.centre
+
+    @cached_property
+    def _turns(self) -> tuple[float, ...]:
+        pose = self.pose
+        return tuple(f(a) for a in (pose.yaw, pose.pitch, pose.roll) for f in (math.cos, math.sin))
 
     def curve(
         self, points: list, z: float | np.ndarray | None = None, *, closed: bool = False, steps: int = 7
