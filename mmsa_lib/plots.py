@@ -19,10 +19,13 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from mmsa_lib.labels import EMOTIONS, MODALITIES
 
 # Most colours are of Okabe and Ito, "Color Universal Design" (2008); a test measures that no two of a set come
 # near each other for a protanope, deuteranope or tritanope. Even so, names or marks always stand beside them.
@@ -81,6 +84,7 @@ CSS_DPI = 96  # a browser's pixels per inch
 SHOWN_DPI = 144  # half as fine again, for sharp letters on dense screens
 SAVED_DPI = 150
 WAVEFORM_COLUMNS = 1500
+STRIP_ROW = 2.55  # inches of height of one clip in a prediction strip
 
 
 def style() -> AbstractContextManager:
@@ -187,7 +191,11 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Pic
             `{train,val}_{emotion,sentiment}_weighted_f1`. A column that is missing is not drawn.
         best_epoch: the epoch whose weights are kept.
     """
-    figure = picture(10, 3.4)
+    figure = picture(10, 3.8)
+    if history.empty:
+        _nothing(figure.subplots(), "no epoch yet")
+        figure.alt_text = "Learning curves before the first epoch: nothing yet."
+        return figure
     loss, score, rate = figure.subplots(1, 3, width_ratios=(3, 3, 2))
     epochs = history["epoch"].to_numpy()
     _curve_pair(loss, history, "loss_total", "total", INK, "o")
@@ -195,16 +203,18 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Pic
     _curve_pair(score, history, "sentiment_weighted_f1", "sentiment", TASK_COLORS["sentiment"], "s")
     if "learning_rate" in history:
         rates = history["learning_rate"].to_numpy()
-        rate.step(epochs, rates, where="mid", color=INK, marker="." if len(epochs) < 3 else None)
-        if (rates > 0).all() and len(set(rates)) > 1:
+        rate.step(epochs, rates, where="mid", color=INK, marker="o" if len(epochs) == 1 else None)
+        if (rates > 0).all():
             rate.set_yscale("log")
+            rate.set_ylim(rates.min() / 3, rates.max() * 3)
     loss.set(title="Loss", ylabel="cross-entropy, both tasks")
     score.set(title="Weighted F1")
     rate.set(title="Learning rate")
     for ax in (loss, score, rate):
-        _epoch_axis(ax, epochs, best_epoch)
-    loss.legend(loc="best")
-    score.legend(loc="best")
+        best = None if best_epoch is None else ax.axvline(best_epoch, color="#777777", linestyle=":", zorder=1)
+        if ax is loss and best:
+            best.set_label(f"best epoch ({best_epoch})")
+        _epoch_axis(ax, epochs)
     figure.alt_text = _describe_history(history, best_epoch)
     return figure
 
@@ -215,19 +225,20 @@ def _curve_pair(ax: Axes, history: pd.DataFrame, column: str, name: str, color: 
     for phase, label, dashes in (("train", "train", "--"), ("val", "validation", "-")):
         if f"{phase}_{column}" not in history:
             continue
-        marked = {"marker": marker, "markersize": few} if phase == "val" or len(history) == 1 else {}
+        marked = {"marker": marker, "markersize": few} if phase == "val" else {}
+        if phase == "train" and len(history) == 1:
+            marked = {"marker": marker, "markersize": 9, "markerfacecolor": "none"}
         text = label if name == "total" else f"{name}, {label}"
         ax.plot(history["epoch"], history[f"{phase}_{column}"], dashes, color=color, label=text, **marked)
 
 
-def _epoch_axis(ax: Axes, epochs: np.ndarray, best_epoch: int | None) -> None:
+def _epoch_axis(ax: Axes, epochs: np.ndarray) -> None:
     ax.set_xlabel("epoch")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    if len(epochs):
-        pad = max(0.5, 0.03 * np.ptp(epochs))
-        ax.set_xlim(epochs.min() - pad, epochs.max() + pad)
-    if best_epoch is not None:
-        ax.axvline(best_epoch, color="#777777", linestyle=":", linewidth=1.5, label=f"best epoch ({best_epoch})")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
+    pad = max(0.9, 0.03 * np.ptp(epochs))
+    ax.set_xlim(epochs.min() - pad, epochs.max() + pad)
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
 
 
 def _describe_history(history: pd.DataFrame, best_epoch: int | None) -> str:
@@ -242,6 +253,215 @@ def _describe_history(history: pd.DataFrame, best_epoch: int | None) -> str:
     }
     values = [f"{name} {rows[key].iloc[0]:.3f}" for key, name in columns.items() if key in rows]
     return f"{text}; at the best, epoch {best_epoch}: {', '.join(values)}."
+
+
+@style()
+def results(report: Mapping, ceiling: Mapping | None = None, metric: str = "weighted_f1", title: str = "") -> Picture:
+    """What a run reached, for each task: always the commonest class, the model, and the best possible.
+
+    Args:
+        report: as `mmsa_lib.metrics.report` makes it.
+        ceiling: `{"emotion": {metric: value}, "sentiment": ...}` or a plain number a task, where known.
+        metric: `accuracy`, `weighted_f1` or `macro_f1`.
+    """
+    figure = picture(8.5, 0.95 + 0.43 * (3 if ceiling else 2))
+    described = []
+    for ax, task in zip(figure.subplots(1, 2, sharex=True), ("emotion", "sentiment"), strict=True):
+        bars = _result_bars(report[task], (ceiling or {}).get(task), metric)
+        _horizontal_bars(ax, bars)
+        ax.set(title=plain(f"{task}{f', {title}' if title else ''}"), xlabel=_metric_name(metric))
+        described.append(f"{task}: " + ", ".join(_bar_words(bar) for bar in bars))
+    figure.alt_text = f"{_metric_name(metric)} on {report['n']} utterances. {'; '.join(described)}."
+    return figure
+
+
+def _result_bars(result: Mapping, ceiling: Mapping | float | None, metric: str) -> list[dict]:
+    low, high = result.get("interval_95", {}).get(metric, (np.nan, np.nan))
+    bars = [
+        {"name": "majority class", "mean": result["majority"][metric], "colors": [BASELINE_COLOR]},
+        {"name": "model", "mean": result[metric], "low": low, "high": high, "colors": [MODALITY_COLORS["all"]]},
+    ]
+    best = ceiling.get(metric) if isinstance(ceiling, Mapping) else ceiling
+    if best is not None:
+        bars.append({"name": "best possible", "mean": best, "colors": []})
+    return bars
+
+
+@style()
+def modality_comparison(
+    rows: Sequence[Mapping], majority: float | None = None, metric: str = "weighted_f1", title: str = ""
+) -> Picture:
+    """One bar a set of modalities, in their colours, with its interval; a dashed line for the commonest class.
+
+    Each row has `name`, `modalities` (some of text, video, audio), `mean`, and where known `low` and `high`,
+    the ends of its interval. A bar of two modalities has both colours.
+    """
+    bars = [{**row, "colors": _modality_colors(row["modalities"])} for row in rows]
+    figure = picture(7.5, 1.3 + 0.42 * len(bars))
+    ax = figure.subplots()
+    _horizontal_bars(ax, bars)
+    ax.set(title=plain(title), xlabel=_metric_name(metric))
+    baseline = ""
+    if majority is not None:
+        ax.axvline(majority, color=INK, linestyle="--", linewidth=1.3, label=f"majority class ({majority:.3f})")
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
+        baseline = f"; always the commonest class {majority:.3f}"
+    named = ", ".join(_bar_words(bar) for bar in bars)
+    figure.alt_text = f"{_metric_name(metric)} by modality: {named}{baseline}."
+    return figure
+
+
+def _modality_colors(modalities: Sequence[str]) -> list[str]:
+    known = [name for name in MODALITY_COLORS if name in modalities]
+    if "all" in known or len(known) == len(MODALITIES):
+        return [MODALITY_COLORS["all"]]
+    return [MODALITY_COLORS[name] for name in known] or [BASELINE_COLOR]
+
+
+def _horizontal_bars(ax: Axes, bars: Sequence[Mapping]) -> None:
+    """Bars from 0 to 1 with interval and number; a bar with two colours is split along, one with none is hollow."""
+    for i, bar in enumerate(bars):
+        colors, mean = bar["colors"], np.nan_to_num(bar["mean"])
+        thick = 0.7 / max(1, len(colors))
+        for part, color in enumerate(colors):
+            ax.barh(i - 0.35 + thick * (part + 0.5), mean, height=thick, color=color)
+        if not colors:
+            ax.barh(i, mean, height=0.7, facecolor="white", edgecolor=INK, hatch="//", linewidth=1.2)
+        low, high = bar.get("low", np.nan), bar.get("high", np.nan)
+        end = mean
+        if np.isfinite([low, high]).all():
+            # white under black: seen on a dark bar and on white paper alike
+            ax.plot([low, high], [i, i], color="white", linewidth=4, solid_capstyle="butt", zorder=3)
+            ax.plot([low, high], [i, i], color="black", linewidth=1.6, marker="|", markersize=9, zorder=4)
+            end = max(mean, high)
+        ax.text(end + 0.02, i, _bar_number(bar), va="center", size=9)
+    ax.set_yticks(range(len(bars)), [plain(bar["name"]) for bar in bars])
+    ax.set_ylim(len(bars) - 0.4, -0.6)
+    ax.set_xlim(0, 1.42)  # room for numbers behind a full bar
+    ax.set_xticks(np.linspace(0, 1, 6))
+    ax.grid(False, axis="y")
+    ax.tick_params(axis="y", length=0)
+
+
+def _bar_number(bar: Mapping) -> str:
+    if not np.isfinite(bar["mean"]):
+        return "not measured"
+    ends = [bar.get("low", np.nan), bar.get("high", np.nan)]
+    return f"{bar['mean']:.3f}" + (f"  [{ends[0]:.3f}, {ends[1]:.3f}]" if np.isfinite(ends).all() else "")
+
+
+def _bar_words(bar: Mapping) -> str:
+    return f"{bar['name']} {_bar_number(bar)}".replace("  ", " ")
+
+
+def _metric_name(metric: str) -> str:
+    return metric.capitalize().replace("_", " ").replace("f1", "F1")
+
+
+# -------------------------------------------------------------------------------------------- data
+
+
+@style()
+def class_counts(
+    labels_by_split: Mapping[str, Sequence[str | int]], names: Sequence[str] = EMOTIONS, title: str = ""
+) -> Picture:
+    """How often each class occurs: a panel a split, `{"train": (N,) names or indices, ...}`, bars of its share.
+
+    The bar is the share, so splits of different size compare; the number of utterances stands behind it.
+    """
+    known = {**EMOTION_COLORS, **SENTIMENT_COLORS}
+    colors = [known.get(name, BASELINE_COLOR) for name in names]
+    figure = picture(min(10, 1.4 + 2.9 * len(labels_by_split)), 1.3 + 0.3 * len(names))
+    panels = figure.subplots(1, len(labels_by_split), sharex=True, sharey=True, squeeze=False)[0]
+    described = []
+    for ax, (split, labels) in zip(panels, labels_by_split.items(), strict=True):
+        counts = _count(labels, names)
+        shares = counts / max(1, counts.sum())
+        ax.barh(range(len(names)), shares, color=colors, height=0.72)
+        for i, (count, share) in enumerate(zip(counts, shares, strict=True)):
+            ax.text(share, i, f" {count:,} ({share:.0%})", va="center", size=9)
+        ax.set_title(f"{plain(split)}, n = {counts.sum():,}")
+        ax.grid(False, axis="y")
+        listed = ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True))
+        described.append(f"{split} ({counts.sum()}): {listed}")
+    _share_axis(panels, [plain(name) for name in names])
+    figure.supxlabel("share of the split", size=10)
+    if title:
+        figure.suptitle(plain(title), x=0.01, ha="left", size=11, weight="bold")
+    figure.alt_text = f"Utterances of each class. {'; '.join(described)}."
+    return figure
+
+
+def _count(labels: Sequence[str | int], names: Sequence[str]) -> np.ndarray:
+    index = {name: i for i, name in enumerate(names)}
+    found = np.array([index[x] if isinstance(x, str) else int(x) for x in labels], dtype=int)
+    return np.bincount(found, minlength=len(names))
+
+
+def _share_axis(panels: Sequence[Axes], names: Sequence[str]) -> None:
+    first = panels[0]
+    first.set_yticks(range(len(names)), names)
+    first.invert_yaxis()
+    widest = max((bar.get_width() for ax in panels for bar in ax.patches), default=0)
+    first.set_xlim(0, max(0.05, 1.6 * widest))  # room for the numbers behind the longest bar
+    first.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    first.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    for ax in panels:
+        ax.tick_params(axis="y", length=0)
+
+
+@style()
+def frame_strip(frames: np.ndarray | None, times: np.ndarray | None = None, most: int = 8) -> Picture:
+    """Frames (T, H, W, 3) uint8 side by side, at most `most` spread over all; `times` (T,) in seconds below."""
+    figure = picture(10, 1.7)
+    ax = figure.subplots()
+    chosen = _frames(ax, frames, times, most)
+    if chosen:  # as high as the frames are when they fill the width, within reason
+        low, high = ax.get_ylim()[::-1]
+        figure.set_figheight(min(2.6, 9.9 * (high - low) / np.ptp(ax.get_xlim()) + (0.1 if times is None else 0.35)))
+    when = f", from {times[chosen[0]]:.2f} to {times[chosen[-1]]:.2f} s" if chosen and times is not None else ""
+    figure.alt_text = f"{len(chosen)} frames of a clip side by side{when}." if chosen else "No video."
+    return figure
+
+
+@style()
+def waveform(waveform: np.ndarray | None, sample_rate: int, title: str = "") -> Picture:
+    """Pressure over time of a waveform (S,): the lowest and highest sample of each of many short stretches."""
+    figure = picture(10, 2.2)
+    ax = figure.subplots()
+    seconds, peak = _wave(ax, waveform, sample_rate)
+    ax.set_title(plain(title))
+    figure.alt_text = "No audio."
+    if seconds:
+        ax.set_ylabel("amplitude")
+        figure.alt_text = f"Waveform of {seconds:.2f} seconds, peak amplitude {peak:.2f}."
+    return figure
+
+
+@style()
+def spectrogram(mel: np.ndarray | None, hop_seconds: float, title: str = "", unit: str = "log energy") -> Picture:
+    """A mel spectrogram (bands, frames), low bands below; frame t begins at t * `hop_seconds`."""
+    figure = picture(10, 2.8)
+    ax = figure.subplots()
+    ax.set_title(plain(title))
+    if mel is None or np.size(mel) == 0:
+        _nothing(ax, "no audio")
+        figure.alt_text = "No audio."
+        return figure
+    bands, frames = np.shape(mel)
+    values = np.ma.masked_invalid(np.asarray(mel, dtype=float))
+    ax.grid(False)
+    extent = (0, frames * hop_seconds, 0, bands)
+    image = ax.imshow(values, origin="lower", aspect="auto", cmap="magma", extent=extent, interpolation="nearest")
+    ax.set(xlabel="time (s)", ylabel="mel band")
+    bar = figure.colorbar(image, ax=ax, fraction=0.03, pad=0.01)
+    bar.set_label(unit)
+    bar.outline.set_visible(False)
+    loudest = int(np.ma.argmax(values.mean(axis=1)))
+    figure.alt_text = (
+        f"Mel spectrogram of {frames * hop_seconds:.2f} seconds, {bands} bands; most energy in band {loudest}."
+    )
+    return figure
 
 
 # ------------------------------------------------------------------------------------- predictions
@@ -273,31 +493,41 @@ def prediction_strip(samples: Sequence[Mapping | object]) -> Picture:
     """
     if not len(samples):
         raise ValueError("a prediction strip needs at least one sample")
-    figure = picture(10, 2.7 * len(samples))
-    parts = np.atleast_1d(figure.subfigures(len(samples), 1))
-    rows = [_strip_row(part, sample) for part, sample in zip(parts, samples, strict=True)]
+    figure = Picture(figsize=(10, STRIP_ROW * len(samples)))
+    rows = [_strip_row(figure, place, sample) for place, sample in enumerate(samples)]
     figure.alt_text = f"{len(samples)} clips with their predictions. " + " ".join(rows)
     return figure
 
 
-def _strip_row(part: SubFigure, sample: Mapping | object) -> str:
-    """Draw one sample; return its description."""
-    grid = part.add_gridspec(3, 3, width_ratios=(5.1, 2.3, 2.1), height_ratios=(0.9, 2.2, 1.1))
-    words = part.add_subplot(grid[0, 0])
+def _strip_row(figure: Picture, place: int, sample: Mapping | object) -> str:
+    """Draw one sample; return its description. The places are fixed, in inches, so that rows line up."""
+    width, height = figure.get_size_inches()
+
+    def axes(left: float, top: float, right: float, bottom: float) -> Axes:
+        low = height - place * STRIP_ROW - bottom
+        return figure.add_axes((left / width, low / height, (right - left) / width, (bottom - top) / height))
+
+    if place:
+        line = 1 - place * STRIP_ROW / height
+        figure.add_artist(Line2D([0.01, 0.99], [line, line], color="#D0D0D0", linewidth=0.8))
+    words = axes(0.2, 0.1, 4.8, 0.52)
     words.axis("off")
-    said = _get(sample, "text") or ""
-    shown = wrapped(f"“{said}”", width=4.7 * 72, size=10, most=2) if said else "(no words)"
-    words.text(0, 1, shown, va="top", size=10, style="italic", transform=words.transAxes, in_layout=False)
-    _frames(part.add_subplot(grid[1, 0]), _get(sample, "frames"), _get(sample, "frame_times"), most=5)
-    _wave(part.add_subplot(grid[2, 0]), _get(sample, "waveform"), _get(sample, "sample_rate"), small=True)
-    emotion, sentiment = part.add_subplot(grid[:, 1]), part.add_subplot(grid[:, 2])
-    first = _distribution(emotion, "emotion", _get(sample, "emotion_probs"), _get(sample, "emotion"))
-    second = _distribution(sentiment, "sentiment", _get(sample, "sentiment_probs"), _get(sample, "sentiment"))
-    return f"“{said}”: {first}; {second}."
+    said = _get(sample, "text")
+    shown = wrapped(f"“{said}”", width=4.6 * 72, size=10, most=2) if said else "(no words)"
+    words.text(0, 0.08, shown, va="bottom", size=10, style="italic", transform=words.transAxes)
+    _frames(axes(0.2, 0.55, 4.8, 1.5), _get(sample, "frames"), None, most=5)
+    _wave(axes(0.2, 1.6, 4.8, 2.05), _get(sample, "waveform"), _get(sample, "sample_rate"), small=True)
+    first = _distribution(
+        axes(5.95, 0.42, 7.75, 2.15), "emotion", _get(sample, "emotion_probs"), _get(sample, "emotion"), 1.0 / 1.8
+    )
+    second = _distribution(
+        axes(8.9, 0.42, 9.9, 2.15), "sentiment", _get(sample, "sentiment_probs"), _get(sample, "sentiment"), 1.0
+    )
+    return f"“{said}”: {first}; {second}." if said else f"{first}; {second}."
 
 
-def _distribution(ax: Axes, task: str, probs: np.ndarray, true: str | int | None) -> str:
-    """Bars of one distribution with verdict; return its description."""
+def _distribution(ax: Axes, task: str, probs: np.ndarray, true: str | int | None, title_indent: float = 0.0) -> str:
+    """Bars of one distribution with verdict, the title `title_indent` axes widths left; return the description."""
     colors = EMOTION_COLORS if task == "emotion" else SENTIMENT_COLORS
     names = list(colors)
     values = np.asarray(probs, dtype=float)
@@ -307,32 +537,33 @@ def _distribution(ax: Axes, task: str, probs: np.ndarray, true: str | int | None
     known = names[true] if isinstance(true, int | np.integer) else true
     bars = ax.barh(range(len(names)), np.nan_to_num(values), color=list(colors.values()), height=0.72)
     for i, (bar, value) in enumerate(zip(bars, values, strict=True)):
-        marked = "  ◀ true" if names[i] == known else ""
-        bold = "bold" if names[i] in (known, answer) else "normal"
-        ax.text(bar.get_width() + 0.03, i, f"{_percent(value)}{marked}", va="center", size=9, weight=bold)
+        weight = "bold" if names[i] == answer else "normal"
+        ax.text(bar.get_width() + 0.04, i, _percent(value), va="center", size=9, weight=weight)
         if names[i] == answer:
             bar.set(edgecolor=INK, linewidth=1.4)
-    ax.set_yticks(range(len(names)), names)
-    ax.set_xlim(0, 1.5)  # room for the words behind a full bar
-    ax.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+    ax.set_yticks(range(len(names)), [f"true ▸ {n}" if n == known else n for n in names])
+    for label, name in zip(ax.get_yticklabels(), names, strict=True):
+        label.set(weight="bold" if name == known else "normal", color=INK)
+    ax.set_xlim(0, 1.35)  # room for the number behind a full bar
+    ax.set_xticks([0, 0.5, 1], ["0", "", "100%"])
     ax.invert_yaxis()
     ax.grid(False, axis="y")
     ax.tick_params(axis="y", length=0)
-    return _verdict(ax, task, answer, known, values)
+    title, color, description = _verdict(task, answer, known, values)
+    ax.set_title(title, color=color, x=-title_indent)
+    return description
 
 
-def _verdict(ax: Axes, task: str, answer: str | None, known: str | None, values: np.ndarray) -> str:
+def _verdict(task: str, answer: str | None, known: str | None, values: np.ndarray) -> tuple[str, str, str]:
+    """Title, its colour, and the description of a prediction; right and wrong differ by mark and colour."""
     if answer is None:
-        ax.set_title(f"{task}: no prediction")
-        return f"no {task} predicted"
+        return f"{task}: no prediction", INK, f"no {task} predicted"
     said = f"{task} {answer} {_percent(np.nanmax(values))}"
     if known is None:
-        ax.set_title(f"{task}: {answer}")
-        return said
-    right = answer == known
-    color = SENTIMENT_COLORS["positive" if right else "negative"]
-    ax.set_title(f"{task}: {answer} {'✓' if right else '✗'}", color=color)
-    return f"{said}, right" if right else f"{said}, wrong, truly {known}"
+        return f"{task}: {answer}", INK, said
+    if answer == known:
+        return f"{task}: {answer} ✓", SENTIMENT_COLORS["positive"], f"{said}, right"
+    return f"{task}: {answer} ✗", SENTIMENT_COLORS["negative"], f"{said}, wrong, truly {known}"
 
 
 # -------------------------------------------------------------------------------- shared by several
@@ -346,6 +577,9 @@ def _frames(ax: Axes, frames: np.ndarray | None, times: np.ndarray | None, most:
     if frames is None or len(frames) == 0:
         _nothing(ax, "no video")
         return []
+    frames = np.asarray(frames)
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
+        raise ValueError(f"frames must be (T, H, W, 3) uint8, not {frames.shape} {frames.dtype}")
     height, width = frames.shape[1:3]
     most = most if width < 1.4 * height else max(3, most - 1)
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)).tolist()
@@ -361,28 +595,33 @@ def _frames(ax: Axes, frames: np.ndarray | None, times: np.ndarray | None, most:
     return chosen
 
 
-def _wave(ax: Axes, waveform: np.ndarray | None, sample_rate: int | None, small: bool = False) -> float:
-    """The envelope of a waveform (S,); return the seconds it lasts."""
+def _wave(ax: Axes, waveform: np.ndarray | None, sample_rate: int | None, small: bool = False) -> tuple[float, float]:
+    """The envelope of a waveform (S,); return the seconds it lasts and its peak."""
     if waveform is None or len(waveform) == 0:
         _nothing(ax, "no audio")
-        return 0.0
+        return 0.0, 0.0
+    if np.ndim(waveform) != 1:
+        raise ValueError(f"a waveform must be (S,), not {np.shape(waveform)}")
     low, high, seconds = envelope(np.asarray(waveform, dtype=float), int(sample_rate), WAVEFORM_COLUMNS)
     ax.fill_between(seconds, low, high, color=MODALITY_COLORS["audio"], linewidth=0.6)
-    reach = max(1e-3, 1.1 * float(np.nanmax(np.abs([low, high]))))
+    peak = float(np.abs([low, high]).max())
+    reach = max(1e-3, 1.1 * peak)
     ax.set_ylim(-reach, reach)
     ax.set_xlim(0, len(waveform) / sample_rate)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6 if small else 10))
     ax.set_xlabel("time (s)", size=9 if small else None)
     if small:
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
-    return len(waveform) / sample_rate
+    return len(waveform) / sample_rate, peak
 
 
 def envelope(waveform: np.ndarray, sample_rate: int, columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lowest and highest sample of at most `columns` equal stretches of a waveform (S,), and their times (s)."""
     starts = np.unique(np.linspace(0, len(waveform), min(columns, len(waveform)), endpoint=False).astype(int))
     low, high = np.fmin.reduceat(waveform, starts), np.fmax.reduceat(waveform, starts)
-    return np.nan_to_num(low), np.nan_to_num(high), starts / sample_rate
+    low, high = (np.nan_to_num(side, posinf=0, neginf=0) for side in (low, high))
+    return low, high, starts / sample_rate
 
 
 def _nothing(ax: Axes, words: str) -> None:
@@ -436,7 +675,7 @@ def wrapped(text: str, width: float, size: float, most: int) -> str:
     if len(lines) > most:
         last = lines[most - 1]
         while _text_width(last + " …", size) > width:
-            last = last[:-1]
+            last = last.rpartition(" ")[0] or last[:-1]
         lines = [*lines[: most - 1], last.rstrip() + " …"]
     return "\n".join(lines).replace("$", r"\$")
 
