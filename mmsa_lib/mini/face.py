@@ -464,7 +464,7 @@ def _beard(canvas: Canvas, head: Head, look: Look, jaw: float, outline: np.ndarr
         for x in (-0.5, -0.25, 0.0, 0.25, 0.5):
             hair = [(x, chin - 0.28), (x * 0.94, chin - 0.12), (x * 0.86, chin + 0.02)]
             canvas.stroke(
-                head.curve(hair, 0.4), mix(look.hair, look.hair_dark, 0.5), (0.0, 0.04 * head.scale, 0.0)
+                head.curve(hair, 0.4), mix(look.hair, look.hair_dark, 0.35), (0.0, 0.04 * head.scale, 0.0)
             )
     if kind in ("moustache", "full"):
         right = [(0.0, 0.60), (0.2, 0.575), (0.42, 0.70), (0.47, 0.82)]

@@ -81,10 +81,10 @@ def _cap(canvas: Canvas, head: Head, look: Look, volume: float, hairline: list, 
     hair reaches before the ears.
     """
     grown = [(x * (1 + volume * 0.75), y * (1 + volume) if y < 0 else y) for x, y in _SKULL]
-    right = np.array([*grown, (1.0 + volume * 0.4, burn * 0.6), (0.97, burn)])
+    right = np.array([*grown, (1.0 + volume * 0.3, burn * 0.3), (0.93, burn)])
     top = np.concatenate([(right[1:] * (-1, 1))[::-1], right])
     outer = smooth(top)
-    inner = smooth([(0.90, burn), *hairline, (-0.90, burn)])
+    inner = smooth([(0.91, burn), *hairline, (-0.91, burn)])
     outline = np.concatenate([head.at(outer, 0.0), head.at(inner, scalp_depth(inner))])
     canvas.fill(outline, look.hair)
     return outline
@@ -174,7 +174,13 @@ def _curly(canvas: Canvas, head: Head, look: Look) -> None:
         theta, r = rng.uniform(-1.5, 1.5), rng.uniform(0.78, 1.16)
         x, y = np.sin(theta) * r, -0.14 - np.cos(theta) * 1.12 * r
         if y < -0.86 + 0.2 * x * x:
-            arc = [(x - 0.1, y + 0.03), (x - 0.02, y - 0.09), (x + 0.1, y + 0.02)]
+            arc = [
+                (x - 0.09, y + 0.06),
+                (x - 0.08, y - 0.03),
+                (x, y - 0.08),
+                (x + 0.08, y - 0.03),
+                (x + 0.07, y + 0.05),
+            ]
             tone = look.hair_light if rng.random() < 0.55 else look.hair_dark
             canvas.stroke(head.curve(arc, 0.2), tone, (0.0, 0.045 * head.scale, 0.0))
 
@@ -278,4 +284,4 @@ def _bald(canvas: Canvas, head: Head, look: Look) -> None:
             (s * 0.9, -0.36),
             (s * 0.92, 0.06),
         ]
-        canvas.fill(head.curve(side, 0.0, closed=True), mix(look.hair, look.skin, 0.3))
+        canvas.fill(head.curve(side, 0.0, closed=True), mix(look.hair, look.skin, 0.45))

@@ -16,8 +16,8 @@ from mmsa_lib.mini.canvas import Colour, mix, seeded, smooth
 from mmsa_lib.mini.plan import Character
 
 SKINS: tuple[Colour, ...] = (
-    (252, 225, 206),
-    (246, 209, 180),
+    (251, 217, 193),
+    (245, 204, 172),
     (235, 190, 154),
     (219, 167, 126),
     (194, 140, 101),

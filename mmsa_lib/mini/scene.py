@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -123,7 +124,9 @@ def _pictures(
         corner = np.array([x, y]) + rng.uniform(-2, 2, 2) + shift
         canvas.fill((_box(0, 0, w, h) + corner) * unit, mix(low, (30, 24, 20), 0.4))
         canvas.fill((_box(2, 2, w - 2, h - 2) + corner) * unit, pale)
-        canvas.ellipse((corner + (w / 2, h * 0.6)) * unit, (w * 0.28 * unit, h * 0.2 * unit), accent)
+        canvas.ellipse(
+            (corner + np.array([w / 2, h * 0.6])) * unit, (w * 0.28 * unit, h * 0.2 * unit), accent
+        )
     canvas.fill((_box(-10, 84, 124, 124) + shift) * unit, low)
 
 
@@ -196,89 +199,102 @@ def _curtains(
         canvas.stroke((wave + shift) * unit, tone, 7 * unit)
 
 
+Placer = Callable[..., np.ndarray]  # body points (N, 2) in head units -> pixels (N, 2)
+
+
 def draw_body(canvas: Canvas, head: Head, look: Look, scene: Scene) -> None:
     """Neck, shoulders and clothes. The shoulders follow the head's movement a little."""
     place = np.array(scene.centre) + np.array([head.pose.x, head.pose.y]) * 0.3 * scene.scale
-    scale = scene.scale
-    broad = 1.0 if look.character.sex == "male" else 0.86
+    broad = 1.0 if look.character.sex == "male" else 0.87
 
-    def at(points: list) -> np.ndarray:
-        return np.asarray(points, dtype=np.float64) * (broad, 1) * scale + place
+    def at(points: list | np.ndarray) -> np.ndarray:
+        return np.asarray(points, dtype=np.float64) * (broad, 1) * scene.scale + place
 
     top = head.at([(-0.50 * broad, 0.75), (0.50 * broad, 0.75)], 0.0)
-    base = at([(0.56, 1.72), (-0.56, 1.72)])
-    canvas.fill(np.concatenate([top, base]), look.skin)
-    canvas.fill(
-        at(smooth([(-0.95, 1.95), (-0.4, 1.6), (0.4, 1.6), (0.95, 1.95), (0, 2.6)], closed=True)), look.skin
-    )
-    _neck_shadow(canvas, head, look, scene, np.concatenate([top, base]))
+    neck = np.concatenate([top, at([(0.56, 1.72), (-0.56, 1.72)])])
+    chest = smooth([(-0.95, 1.95), (-0.4, 1.6), (0.4, 1.6), (0.95, 1.95), (0, 2.6)], closed=True)
+    canvas.fill(neck, look.skin)
+    canvas.fill(at(chest), look.skin)
+    chin = head.curve([(-0.85, 0.7), (-0.5, 1.35), (0, 1.62), (0.5, 1.35), (0.85, 0.7)], 0.2)
+    canvas.clipped(neck, lambda c: c.fill(chin, mix(look.skin, look.shadow, 0.85)))
     _garment(canvas, at, look, scene)
 
 
-def _neck_shadow(canvas: Canvas, head: Head, look: Look, scene: Scene, neck: np.ndarray) -> None:
-    chin = head.curve([(-0.85, 0.7), (-0.5, 1.35), (0, 1.62), (0.5, 1.35), (0.85, 0.7)], 0.2)
-    canvas.clipped(neck, lambda c: c.fill(chin, mix(look.skin, look.shadow, 0.85)))
-
-
-def _garment(canvas: Canvas, at, look: Look, scene: Scene) -> None:
-    cloth, kind = look.cloth, look.garment
-    dark, light = mix(cloth, (20, 16, 30), 0.32), mix(cloth, (255, 250, 240), 0.16)
-    dip = {"crew": 1.86, "vneck": 2.35, "shirt": 2.2, "hoodie": 1.95, "turtleneck": 1.5, "blazer": 2.6}[kind]
-    wide = 0.50 if kind == "turtleneck" else 0.66
-    rise = 1.42 if kind == "turtleneck" else 1.60
-    collar = smooth(
-        [
-            (-wide, rise),
-            (-wide * 0.62, (rise + dip) / 2 + 0.1),
-            (0, dip),
-            (wide * 0.62, (rise + dip) / 2 + 0.1),
-            (wide, rise),
-        ]
-    )
-    if kind in ("vneck", "shirt", "blazer"):
-        collar = np.array([(-wide, rise), (0, dip), (wide, rise)], dtype=np.float64)
-    right = smooth([(wide, rise), (1.05, 1.80), (1.62, 2.02), (2.0, 2.55), (2.15, 3.4)])
-    shape = np.concatenate([collar, right[1:], (right * (-1, 1))[::-1][:-1]])
-    if kind == "blazer":
-        canvas.fill(at([(-0.8, 1.62), (0.8, 1.62), (0.7, 3.2), (-0.7, 3.2)]), (236, 232, 224))
+def _garment(canvas: Canvas, at: Placer, look: Look, scene: Scene) -> None:
+    details = {
+        "crew": _crew,
+        "vneck": _vneck,
+        "shirt": _shirt,
+        "hoodie": _hoodie,
+        "turtleneck": _turtleneck,
+        "blazer": _blazer,
+    }
+    if look.garment == "blazer":
+        canvas.fill(at([(-0.62, 1.66), (0.62, 1.66), (0.7, 3.2), (-0.7, 3.2)]), _WHITE)
         canvas.fill(at([(-0.3, 1.6), (0.3, 1.6), (0.0, 2.05)]), look.skin)
-    canvas.fill(at(shape), cloth)
-    outline = at(shape)
+    collar = _collar(look.garment)
+    edge = collar[-1]
+    right = smooth([edge, (1.08, 1.78), (1.74, 1.99), (2.16, 2.5), (2.35, 3.4)])
+    torso = at(np.concatenate([collar, right[1:], (right * (-1, 1))[::-1][:-1]]))
+    canvas.fill(torso, look.cloth)
     away = -scene.light_side
-    shade = at(
-        smooth(
-            [(away * 0.7, 1.5), (away * 1.0, 2.2), (away * 0.75, 3.4), (away * 2.6, 3.4), (away * 2.4, 1.7)],
-            closed=True,
+    shade = [(0.7, 1.5), (1.05, 2.2), (0.8, 3.4), (2.8, 3.4), (2.6, 1.7)]
+    dark = at(smooth([(away * x, y) for x, y in shade], closed=True))
+    canvas.clipped(torso, lambda c: c.fill(dark, mix(look.cloth, _DARK, 0.18)))
+    details[look.garment](canvas, at, look.cloth, scene.scale, collar)
+
+
+_WHITE, _DARK, _PALE = (236, 232, 224), (20, 16, 30), (255, 250, 240)
+
+
+def _collar(garment: str) -> np.ndarray:
+    """The neckline (N, 2) from the left to the right shoulder."""
+    dip = {"crew": 1.86, "vneck": 2.35, "shirt": 2.2, "hoodie": 1.95, "turtleneck": 1.5, "blazer": 2.6}[
+        garment
+    ]
+    wide, rise = (0.50, 1.42) if garment == "turtleneck" else (0.66, 1.60)
+    if garment in ("vneck", "shirt", "blazer"):
+        return np.array([(-wide, rise), (0, dip), (wide, rise)], dtype=np.float64)
+    bend = (rise + dip) / 2 + 0.1
+    return smooth([(-wide, rise), (-wide * 0.62, bend), (0, dip), (wide * 0.62, bend), (wide, rise)])
+
+
+def _crew(canvas: Canvas, at: Placer, cloth: Colour, scale: float, collar: np.ndarray) -> None:
+    canvas.stroke(at(collar), mix(cloth, _DARK, 0.16), 0.11 * scale)
+
+
+def _vneck(canvas: Canvas, at: Placer, cloth: Colour, scale: float, collar: np.ndarray) -> None:
+    canvas.stroke(at(collar), mix(cloth, _PALE, 0.16), 0.11 * scale)
+
+
+def _shirt(canvas: Canvas, at: Placer, cloth: Colour, scale: float, collar: np.ndarray) -> None:
+    for s in (-1, 1):
+        canvas.fill(
+            at([(s * 0.62, 1.52), (s * 0.05, 2.18), (s * 0.52, 2.36), (s * 0.86, 1.78)]),
+            mix(cloth, _PALE, 0.16),
         )
-    )
-    canvas.clipped(outline, lambda c: c.fill(shade, mix(cloth, dark, 0.55)))
-    edge = at(collar)
-    if kind == "shirt":
-        for s in (-1, 1):
-            canvas.fill(at([(s * 0.62, 1.52), (s * 0.05, 2.18), (s * 0.52, 2.36), (s * 0.86, 1.78)]), light)
-            canvas.stroke(
-                at([(s * 0.05, 2.18), (s * 0.52, 2.36), (s * 0.86, 1.78)]), dark, 0.035 * scene.scale
-            )
-    elif kind == "hoodie":
         canvas.stroke(
-            at(smooth([(-0.8, 1.5), (-0.66, 1.95), (0, 2.2), (0.66, 1.95), (0.8, 1.5)])),
-            light,
-            0.26 * scene.scale,
+            at([(s * 0.05, 2.18), (s * 0.52, 2.36), (s * 0.86, 1.78)]), mix(cloth, _DARK, 0.32), 0.035 * scale
         )
-        for s in (-1, 1):
-            canvas.stroke(at([(s * 0.26, 2.15), (s * 0.3, 2.9)]), (236, 232, 224), 0.05 * scene.scale)
-    elif kind == "blazer":
-        for s in (-1, 1):
-            lapel = at([(s * 0.66, 1.58), (s * 0.02, 2.62), (s * 0.62, 2.5), (s * 1.0, 1.95)])
-            canvas.fill(lapel, mix(cloth, dark, 0.35))
-    elif kind == "turtleneck":
-        band = at([(-0.55, 1.42), (0.55, 1.42), (0.62, 1.86), (-0.62, 1.86)])
-        canvas.fill(band, light)
-        for y in (1.56, 1.7, 1.84):
-            canvas.stroke(
-                at(smooth([(-0.56, y - 0.03), (0, y + 0.06), (0.56, y - 0.03)])),
-                mix(light, dark, 0.4),
-                0.03 * scene.scale,
-            )
-    else:
-        canvas.stroke(edge, mix(cloth, dark, 0.5) if kind == "crew" else light, 0.11 * scene.scale)
+
+
+def _hoodie(canvas: Canvas, at: Placer, cloth: Colour, scale: float, collar: np.ndarray) -> None:
+    hood = smooth([(-0.8, 1.5), (-0.66, 1.95), (0, 2.2), (0.66, 1.95), (0.8, 1.5)])
+    canvas.stroke(at(hood), mix(cloth, _PALE, 0.16), 0.26 * scale)
+    for s in (-1, 1):
+        canvas.stroke(at([(s * 0.26, 2.15), (s * 0.3, 2.9)]), _WHITE, 0.05 * scale)
+
+
+def _turtleneck(canvas: Canvas, at: Placer, cloth: Colour, scale: float, collar: np.ndarray) -> None:
+    light = mix(cloth, _PALE, 0.10)
+    band = smooth([(-0.53, 1.40), (0, 1.46), (0.53, 1.40)])
+    canvas.fill(at(np.concatenate([band, smooth([(0.62, 1.84), (0, 1.94), (-0.62, 1.84)])])), light)
+    for y in (1.54, 1.68, 1.82):
+        fold = smooth([(-0.56, y - 0.03), (0, y + 0.06), (0.56, y - 0.03)])
+        canvas.stroke(at(fold), mix(light, _DARK, 0.14), (0.0, 0.035 * scale, 0.0))
+
+
+def _blazer(canvas: Canvas, at: Placer, cloth: Colour, scale: float, collar: np.ndarray) -> None:
+    for s in (-1, 1):
+        lapel = at([(s * 0.66, 1.58), (s * 0.02, 2.62), (s * 0.62, 2.5), (s * 1.0, 1.95)])
+        canvas.fill(lapel, mix(cloth, _DARK, 0.12))
