@@ -63,7 +63,7 @@ clean:  ## remove caches and build products (keeps .venv, data and runs)
 $(INSTALLED): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.12 …" >&2; exit 1; }
-	@echo "Setting up $(VENV) from requirements.lock (about 6 GB on Linux; a few minutes the first time)"
+	@echo "Setting up $(VENV) from requirements.lock (about 7 GB on Linux; a few minutes the first time)"
 	"$(PYTHON)" -m venv $(VENV)
 	$(VENV)/bin/pip install --disable-pip-version-check -r requirements.lock
 	$(VENV)/bin/pip install --disable-pip-version-check --no-build-isolation --no-deps -e .
