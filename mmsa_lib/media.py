@@ -185,7 +185,10 @@ class _Pictures:
         self.seen += 1
         if self.counting or (self.wanted is not None and key not in self.wanted):
             return
-        image = _upright_rgb(self.scaler, frame, self.size)
+        try:
+            image = _upright_rgb(self.scaler, frame, self.size)
+        except (av.error.FFmpegError, ValueError):
+            return  # a damaged header may announce a pixel format that cannot be converted
         self.size = self.size or image.shape[:2]  # a change of resolution must not change the shape
         self.kept[key] = (seconds, image)
 
@@ -224,7 +227,7 @@ class _Sound:
     """Gathers a stream as 16 kHz mono; libswresample's downmix keeps the centre and cannot clip."""
 
     def __init__(self) -> None:
-        self.pieces: list[np.ndarray] = []
+        self.samples = bytearray()  # 16-bit; one buffer, as thousands of small arrays would take far more
         self.resampler: av.AudioResampler | None = None
         self.source: tuple | None = None
 
@@ -248,16 +251,16 @@ class _Sound:
     def _resample(self, frame) -> None:
         try:
             for piece in self.resampler.resample(frame):
-                self.pieces.append(np.frombuffer(piece.planes[0], np.int16, piece.samples))
+                self.samples += memoryview(piece.planes[0])[: 2 * piece.samples]
         except (av.error.FFmpegError, EOFError, ValueError):
             self.resampler = self.source = None
 
     def waveform(self, limit: float) -> np.ndarray | None:
         """(S,) float32, at most `limit` seconds; None if nothing was heard."""
-        if not self.pieces:
-            return None
-        samples = np.concatenate(self.pieces)[: round(min(limit, 1e9) * SAMPLE_RATE)]
-        return samples.astype(np.float32) / 32768 if len(samples) else None
+        wanted = np.frombuffer(self.samples, np.int16)[: round(min(limit, 1e9) * SAMPLE_RATE)]
+        waveform = wanted.astype(np.float32)
+        waveform /= 32768
+        return waveform if len(waveform) else None
 
 
 # ---------------------------------------------------------------- opening
@@ -272,10 +275,12 @@ class _Reader:
 
     def __init__(self, path, video: bool, audio: bool, limit: float, threads: int) -> None:
         self.path, self.limit, self.threads = path, limit, threads
+        self.asked = " or ".join(name for name, asked in (("video", video), ("audio", audio)) if asked)
         self.wants = {"video": video, "audio": audio}
         self.video_end = 0.0
         self.kept: list | None = None
         self._open()
+        self.found = bool(self.streams)
 
     def __enter__(self) -> "_Reader":
         return self
@@ -367,8 +372,7 @@ class _Reader:
         return float(pts * self.video.time_base) - self.origin
 
     def why_nothing(self) -> str:
-        asked = " or ".join(name for name, wanted in self.wants.items() if wanted)
-        return f"no {asked} could be decoded" if self.streams else f"no {asked} stream"
+        return f"no {self.asked} could be decoded" if self.found else f"no {self.asked} stream"
 
 
 def _open(path: str | os.PathLike):
@@ -399,15 +403,15 @@ def _check_file(path: str | os.PathLike) -> None:
 
 
 @contextmanager
-def _av_errors(path: str | os.PathLike) -> Iterator[None]:
+def _av_errors(path: str | os.PathLike, failure: str = "cannot be read") -> Iterator[None]:
     """Turn what libav and the system raise into a MediaError with a short reason."""
     try:
         yield
     except av.error.InvalidDataError as error:
         raise MediaError(path, "not a media file, or cut off so early that nothing can be read") from error
     except (av.error.FFmpegError, OSError, EOFError, ValueError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise MediaError(path, " ".join(reason.split())) from error
+        cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise MediaError(path, f"{failure} ({' '.join(cause.split())})") from error
 
 
 def probe(path: str | os.PathLike) -> dict[str, float | int | str | None]:
@@ -460,7 +464,7 @@ def write_clip(
     _check_input(path, frames, sound, fps)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with _av_errors(path):
+        with _av_errors(path, "cannot be written"):
             with av.open(str(partial), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
                 rate = Fraction(fps).limit_denominator(100_000)
                 _encode(
