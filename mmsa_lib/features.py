@@ -68,7 +68,7 @@ def extract(
     if "text" in store.recipes:
         _extract_text(store, model.encoders["text"], device)
     if store.media:
-        _extract_media(store, model.encoders["video"] if "video" in model.encoders else None, device, num_workers)
+        _extract_media(store, model, device, num_workers)
     model.train(training)
     return store.load()
 
@@ -164,7 +164,8 @@ def _sources(table: pd.DataFrame, modality: str) -> list:
 def _extract_text(store: _Store, encoder: TextEncoder, device: str | torch.device, batch_size: int = 64) -> None:
     """Texts of similar length share a batch, so that hardly any computation goes into padding."""
     dataset, encoder = store.dataset, encoder.to(device)
-    for rows in tqdm(store.missing("text"), desc=f"text features ({store.split})", unit="chunk"):
+    missing = store.missing("text")
+    for rows in tqdm(missing, desc=f"text features ({store.split})", unit="chunk", disable=not missing):
         tokens = [dataset.tokens(row) for row in rows]
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
         out: Rows = [None] * len(tokens)
@@ -183,7 +184,7 @@ def _extract_text(store: _Store, encoder: TextEncoder, device: str | torch.devic
 
 @torch.inference_mode()
 def _extract_media(
-    store: _Store, encoder: VideoEncoder | None, device: str | torch.device, num_workers: int
+    store: _Store, model: MultimodalSentimentModel, device: str | torch.device, num_workers: int
 ) -> None:
     """One pass over the clips of each missing chunk, decoded in worker processes, gives both modalities."""
     chunks = sorted({rows.start: rows for m in store.media for rows in store.missing(m)}.items())
@@ -201,6 +202,7 @@ def _extract_media(
                 errors |= {store.dataset.table["clip"].iat[row].name: error} if error else {}
                 bar.update()
             if "video" in store.media:
+                encoder = model.encoders["video"]
                 vectors = _video_features(encoder, frames, device) if encoder.frozen else frames
                 store.write("video", rows, vectors, errors)
             if "audio" in store.media:

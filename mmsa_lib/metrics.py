@@ -83,9 +83,7 @@ def bootstrap_intervals(
     draws = np.random.default_rng(seed).multinomial(matrix.sum(), matrix.ravel() / matrix.sum(), size=resamples)
     scores = confusion_scores(draws.reshape(resamples, num_classes, num_classes))
     tail = (1 - level) / 2
-    return {
-        name: tuple(float(q) for q in np.quantile(values, [tail, 1 - tail])) for name, values in scores.items()
-    }
+    return {name: tuple(float(q) for q in np.quantile(values, [tail, 1 - tail])) for name, values in scores.items()}
 
 
 def report(

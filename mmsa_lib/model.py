@@ -57,7 +57,10 @@ class MultimodalSentimentModel(nn.Module, PyTorchModelHubMixin):
         self.encoders = nn.ModuleDict()
         if "text" in self.modalities:
             self.encoders["text"] = TextEncoder(
-                text_backbone, pooling, frozen="text" not in finetune, pretrained="text" not in random_backbones
+                text_backbone,
+                pooling,
+                frozen="text" not in finetune,
+                pretrained="text" not in random_backbones,
             )
         if "video" in self.modalities:
             self.encoders["video"] = VideoEncoder(
@@ -121,9 +124,7 @@ class MultimodalSentimentModel(nn.Module, PyTorchModelHubMixin):
         size, device = len(first), first.device
         if modality_mask is None:
             modality_mask = torch.ones(size, len(MODALITIES), dtype=torch.bool, device=device)
-        used = torch.tensor(
-            [m in self.modalities and inputs[m] is not None for m in MODALITIES], device=device
-        )
+        used = torch.tensor([m in self.modalities and inputs[m] is not None for m in MODALITIES], device=device)
         mask = modality_mask & used
         if self.training and self.modality_dropout > 0:
             kept = mask & (torch.rand(mask.shape, device=device) >= self.modality_dropout)
@@ -198,8 +199,7 @@ class MultimodalSentimentModel(nn.Module, PyTorchModelHubMixin):
         for modality, backbone in self.frozen_backbones().items():
             if modality in expected and fingerprint(backbone) != expected[modality]:
                 raise BackboneError(
-                    f"the {modality} backbone on this machine has other weights than the one this model "
-                    "was trained on"
+                    f"the {modality} backbone on this machine has other weights than the one this model was trained on"
                 )
 
 

@@ -77,7 +77,8 @@ class MultimodalTrainer:
         device = self.accelerator.device
         self.criterion = {
             task: nn.CrossEntropyLoss(
-                weight=class_weights[task].to(device) if class_weights else None, label_smoothing=label_smoothing
+                weight=class_weights[task].to(device) if class_weights else None,
+                label_smoothing=label_smoothing,
             )
             for task in TASKS
         }

@@ -1,0 +1,223 @@
+"""The command line: `mmsa …` or `python -m mmsa_lib …`. One thin function a sub-command.
+
+Heavy modules are imported inside the functions, so that `mmsa --help` answers at once.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmsa_lib.errors import DataError, MMSAError
+from mmsa_lib.presets import PRESETS
+
+EMBEDDED = Path(__file__).resolve().parent.parent / "data" / "mini"
+
+app = typer.Typer(
+    name="mmsa",
+    help="Emotion and sentiment from text, video and audio.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[Path, typer.Option("--data", help="folder in MELD's layout")]
+Run = Annotated[Path, typer.Option("--run", help="run directory")]
+Features = Annotated[Path | None, typer.Option("--features", help="where features are kept [default: beside the run]")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
+Workers = Annotated[int, typer.Option("--workers", help="processes that decode clips", min=0)]
+
+
+def _names(value: str | None) -> tuple[str, ...] | None:
+    """Modalities written as text,video,audio."""
+    from mmsa_lib.experiment import used_modalities
+
+    if value is None:
+        return None
+    return used_modalities([name.strip() for name in value.split(",") if name.strip()])
+
+
+@app.command()
+def train(
+    run: Run,
+    data: Data = EMBEDDED,
+    preset: Annotated[str, typer.Option(help="mini or meld")] = "mini",
+    modalities: Annotated[str | None, typer.Option(help="what the model reads, e.g. text,audio")] = None,
+    finetune: Annotated[str | None, typer.Option(help="backbones that learn too, e.g. text,video")] = None,
+    from_scratch: Annotated[
+        str | None, typer.Option(help="backbones that start from random weights, e.g. video")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1)] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None,
+    backbone_learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None,
+    class_weights: Annotated[str | None, typer.Option(help="none, sqrt, inverse or effective")] = None,
+    pooling: Annotated[str | None, typer.Option(help="mean, cls or pooler")] = None,
+    selection: Annotated[str | None, typer.Option(help="best epoch by: loss or emotion_weighted_f1")] = None,
+    modality_dropout: Annotated[float | None, typer.Option(min=0.0, max=1.0)] = None,
+    text_backbone: Annotated[str | None, typer.Option(help="any Hugging Face encoder, by name or folder")] = None,
+    video_backbone: Annotated[str | None, typer.Option(help="any torchvision video model")] = None,
+    features: Features = None,
+    workers: Workers = 2,
+    restart: Annotated[bool, typer.Option("--restart", help="start over in this run directory")] = False,
+) -> None:
+    """Train a model, test it, and leave weights, numbers and pictures in the run directory."""
+    from mmsa_lib import experiment
+    from mmsa_lib.class_weights import SCHEMES
+    from mmsa_lib.encoders import POOLINGS
+    from mmsa_lib.trainer import SELECTIONS
+
+    _check("--preset", preset, PRESETS)
+    _check("--class-weights", class_weights, SCHEMES)
+    _check("--pooling", pooling, POOLINGS)
+    _check("--selection", selection, SELECTIONS)
+    changes = {
+        "modalities": _names(modalities),
+        "finetune": _names(finetune),
+        "random_backbones": _names(from_scratch),
+        "epochs": epochs,
+        "seed": seed,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "backbone_learning_rate": backbone_learning_rate,
+        "class_weights": class_weights,
+        "pooling": pooling,
+        "selection": selection,
+        "modality_dropout": modality_dropout,
+        "text_backbone": text_backbone,
+        "video_backbone": video_backbone,
+    }
+    chosen = replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None})
+    kept = features or experiment.features_folder(run)
+    result = experiment.train(chosen, data, run, kept, restart=restart, num_workers=workers)
+    print(results_table(result, _ceiling(data)))
+    print("\n".join(f"{path}" for path in sorted(run.glob("*.png"))))
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    data: Data = EMBEDDED,
+    split: Annotated[str, typer.Option(help="train, dev or test")] = "test",
+    without: Annotated[str | None, typer.Option(help="hide modalities from the model, e.g. audio")] = None,
+    features: Features = None,
+    as_json: AsJson = False,
+    workers: Workers = 2,
+) -> None:
+    """Test a trained run on any data in MELD's layout."""
+    from mmsa_lib import experiment
+    from mmsa_lib.meld import SPLITS
+
+    _check("--split", split, SPLITS)
+    kept = features or experiment.features_folder(run)
+    result = experiment.evaluate(run, data, split, kept, without=_names(without) or (), num_workers=workers)
+    print(json.dumps(result, indent=1) if as_json else results_table(result))
+
+
+@app.command()
+def predict(
+    video: Annotated[Path, typer.Argument(help="the clip")],
+    run: Run,
+    text: Annotated[str | None, typer.Option(help="what is said in it")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read one clip: the probability of every emotion and sentiment."""
+    from mmsa_lib.inference import predict as read
+
+    utterances = read(run, video, text)
+    if as_json:
+        print(json.dumps([u.to_json() for u in utterances], indent=1))
+        return
+    for u in utterances:
+        print(f"{u.start:.2f}-{u.end:.2f} s, read from {', '.join(u.modalities)}")
+        for task in (u.emotion, u.sentiment):
+            for name, p in sorted(task.items(), key=lambda pair: -pair[1]):
+                print(f"  {name:<9} {p:6.1%}  {'#' * round(30 * p)}")
+
+
+@app.command()
+def extract(
+    data: Data = EMBEDDED,
+    features: Annotated[Path, typer.Option(help="where to keep them")] = Path("runs/features"),
+    preset: Annotated[str, typer.Option(help="mini or meld")] = "mini",
+    workers: Workers = 2,
+) -> None:
+    """Run the frozen backbones over a data set once and keep what they say."""
+    from mmsa_lib import experiment
+    from mmsa_lib.meld import find_layout
+
+    _check("--preset", preset, PRESETS)
+    model = experiment.build_model(PRESETS[preset])
+    for split in find_layout(data).csvs:
+        dataset = experiment.build_dataset(PRESETS[preset], model, data, split, features, num_workers=workers)
+        print(f"{split}: {len(dataset)} utterances, {len(dataset.features.errors)} clips left out")
+        for clip, reason in sorted(dataset.features.errors.items()):
+            print(f"  {clip}: {reason}")
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """What is installed, what is missing, what to do about it."""
+    from mmsa_lib.doctor import examine
+
+    checks = examine(EMBEDDED)
+    if as_json:
+        print(json.dumps([c._asdict() for c in checks], indent=1))
+    else:
+        for c in checks:
+            print(f"{'ok     ' if c.ok else 'MISSING'} {c.name:<22} {c.detail}")
+    if any(c.needed and not c.ok for c in checks):
+        raise typer.Exit(1)
+
+
+def results_table(result: dict, ceiling: dict | None = None) -> str:
+    """Both tasks as lines of text: accuracy, weighted F1 with its interval, macro F1; baseline beside it."""
+    lines = [f"test on {result['n']} utterances            accuracy  weighted F1  95 % interval  macro F1"]
+    for task in ("emotion", "sentiment"):
+        scores, low_high = result[task], result[task]["interval_95"]["weighted_f1"]
+        lines.append(_line(task, "majority class", scores["majority"]))
+        lines.append(_line(task, "this model", scores, low_high))
+        if ceiling and task in ceiling:
+            lines.append(_line(task, "best possible", ceiling[task]))
+    return "\n".join(lines)
+
+
+def _line(task: str, name: str, scores: dict, interval: tuple[float, float] | None = None) -> str:
+    spread = f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    macro = f"{scores['macro_f1']:8.3f}" if "macro_f1" in scores else ""
+    return f"{task:<10} {name:<24} {scores['accuracy']:8.3f}  {scores['weighted_f1']:11.3f}  {spread:>14}  {macro}"
+
+
+def _ceiling(data: Path) -> dict | None:
+    """The best scores the embedded data allows; other data does not come with such knowledge."""
+    path = data / "ceiling.json"
+    return json.loads(path.read_text()).get("all") if path.is_file() else None
+
+
+def _check(option: str, value: str | None, allowed) -> None:
+    if value is not None and value not in allowed:
+        raise DataError(f"{option}: {value!r} is not one of {', '.join(allowed)}")
+
+
+def main() -> None:
+    """Run the command line; an error a user can act on is one line on stderr and exit status 2."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except MMSAError as error:
+        message = str(error)
+    except (KeyboardInterrupt, typer.Abort):
+        print("mmsa: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # what typer raises for a wrong option or argument
+            raise
+        message = error.format_message()
+    print(f"mmsa: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

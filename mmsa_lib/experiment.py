@@ -1,0 +1,321 @@
+"""A whole experiment: data and preset in, a run directory with a tested model, figures and numbers out."""
+
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mmsa_lib import __version__
+from mmsa_lib.dataset import MELDDataset, make_loader
+from mmsa_lib.errors import DataError, MediaError
+from mmsa_lib.features import extract
+from mmsa_lib.labels import MODALITIES
+from mmsa_lib.meld import load_split
+from mmsa_lib.metrics import TASKS, report
+from mmsa_lib.model import MultimodalSentimentModel
+from mmsa_lib.preprocess import MelSpec
+from mmsa_lib.presets import Preset
+from mmsa_lib.trainer import CHECKPOINT, LABELS, LOGITS, MultimodalTrainer
+
+RUN_FILE, METRICS_FILE, PREDICTIONS_FILE = "run.json", "metrics.json", "predictions.csv"
+EVALUATION_BATCH = 128
+
+
+def build_model(preset: Preset) -> MultimodalSentimentModel:
+    """The model of a preset; the caller seeds torch."""
+    return MultimodalSentimentModel(
+        text_backbone=preset.text_backbone,
+        video_backbone=preset.video_backbone,
+        modalities=list(preset.modalities),
+        pooling=preset.pooling,
+        finetune=list(preset.finetune),
+        random_backbones=list(preset.random_backbones),
+        modality_dropout=preset.modality_dropout,
+        spec_augment=preset.spec_augment,
+    )
+
+
+def build_dataset(
+    preset: Preset,
+    model: MultimodalSentimentModel,
+    data: str | Path,
+    split: str,
+    features: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    num_workers: int = 2,
+) -> MELDDataset:
+    """One split with everything a frozen part computes already in memory (made now if it was not kept)."""
+    table = load_split(data, split)
+    if len(table) == 0:
+        raise DataError(f"{data}: the {split} split has no utterance")
+    if set(preset.modalities) - {"text"} and table["clip"].isna().all():
+        raise DataError(f"{data}: no clips for the {split} split; with --modalities text the tables are enough")
+    dataset = MELDDataset(
+        table,
+        modalities=preset.modalities,
+        text_backbone=preset.text_backbone,
+        video_backbone=preset.video_backbone,
+        mel=MelSpec(log=preset.log_mel),
+    )
+    dataset.features = extract(dataset, model, features, device=device, num_workers=num_workers)
+    return dataset
+
+
+# ------------------------------------------------------------------------------------------ training
+
+
+def train(
+    preset: Preset,
+    data: str | Path,
+    run_dir: str | Path,
+    features: str | Path,
+    *,
+    restart: bool = False,
+    num_workers: int = 2,
+    progress: bool = True,
+) -> dict:
+    """Train on train, choose the epoch on dev, test on test; everything lands in `run_dir`.
+
+    A run that was interrupted goes on; one with other settings is refused unless `restart`. Returns
+    the report of the test split, as in `metrics.json`.
+    """
+    started = time.perf_counter()
+    run_dir = Path(run_dir)
+    _open_run(run_dir, preset, data, restart)
+    torch.manual_seed(preset.seed)
+    model = build_model(preset)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    datasets = {
+        split: build_dataset(preset, model, data, split, features, device=device, num_workers=num_workers)
+        for split in ("train", "dev", "test")
+    }
+    extracted = time.perf_counter()
+    trainer = build_trainer(preset, model, datasets, run_dir, progress)
+    history = trainer.fit(preset.epochs)
+    outputs = trainer.predict(_test_loader(datasets["test"]))
+    train_labels = {
+        "emotion": datasets["train"].emotion_labels,
+        "sentiment": datasets["train"].sentiment_labels,
+    }
+    result = summarize(outputs, train_labels) | {
+        "best_epoch": trainer.best["epoch"],
+        "epochs": trainer.epoch,
+        "seconds": {"features": extracted - started, "training": time.perf_counter() - extracted},
+        "left_out": {s: d.features.errors for s, d in datasets.items() if d.features.errors},
+    }
+    trainer.unwrapped.save_pretrained(run_dir)
+    write_predictions(run_dir / PREDICTIONS_FILE, datasets["test"].table, outputs)
+    write_json(run_dir / METRICS_FILE, result)
+    draw(run_dir, result, history, datasets["test"].table, outputs, trainer.best["epoch"])
+    _mark_finished(run_dir)
+    return result
+
+
+def build_trainer(
+    preset: Preset,
+    model: MultimodalSentimentModel,
+    datasets: dict[str, MELDDataset],
+    run_dir: str | Path | None = None,
+    progress: bool = True,
+) -> MultimodalTrainer:
+    """The trainer of a preset over the `train` and `dev` data sets."""
+    return MultimodalTrainer(
+        model,
+        make_loader(datasets["train"], preset.batch_size, shuffle=True, seed=preset.seed),
+        _test_loader(datasets["dev"]),
+        learning_rate=preset.learning_rate,
+        backbone_learning_rate=preset.backbone_learning_rate,
+        weight_decay=preset.weight_decay,
+        label_smoothing=preset.label_smoothing,
+        class_weights=preset.class_weights,
+        patience=preset.patience,
+        selection=preset.selection,
+        early_stopping=preset.early_stopping,
+        run_dir=run_dir,
+        progress=progress,
+    )
+
+
+def _test_loader(dataset: MELDDataset):
+    return make_loader(dataset, EVALUATION_BATCH)
+
+
+# ------------------------------------------------------------------------------------------- testing
+
+
+def evaluate(
+    run_dir: str | Path,
+    data: str | Path,
+    split: str,
+    features: str | Path,
+    *,
+    without: Sequence[str] = (),
+    num_workers: int = 2,
+) -> dict:
+    """The report of a trained run on any data in MELD's layout; `without` hides modalities from the model."""
+    preset, model = load_run(run_dir)
+    kept = tuple(m for m in model.modalities if m not in without)
+    if not kept:
+        raise DataError(f"{run_dir}: the model reads {', '.join(model.modalities)} only; nothing would be left")
+    dataset = build_dataset(preset, model, data, split, features, num_workers=num_workers)
+    dataset.modalities = kept
+    return summarize(predict_dataset(model, dataset))
+
+
+def predict_dataset(model: MultimodalSentimentModel, dataset: MELDDataset) -> dict[str, Tensor]:
+    """Logits and labels of all utterances, as `MultimodalTrainer.predict` gives them."""
+    loader = _test_loader(dataset)
+    return MultimodalTrainer(model, loader, loader, class_weights=None, progress=False).predict(loader)
+
+
+def summarize(outputs: dict[str, Tensor], train_labels: dict[str, np.ndarray] | None = None) -> dict:
+    """`mmsa_lib.metrics.report` of a trainer's outputs."""
+    labels = {task: outputs[LABELS[task]].numpy() for task in TASKS}
+    predictions = {task: outputs[LOGITS[task]].argmax(dim=1).numpy() for task in TASKS}
+    return report(labels, predictions, train_labels)
+
+
+# ------------------------------------------------------------------------------------- run directory
+
+
+def load_run(run_dir: str | Path) -> tuple[Preset, MultimodalSentimentModel]:
+    """The settings and the trained model of a run directory, the model in eval mode."""
+    run_dir = Path(run_dir)
+    settings = read_run(run_dir)
+    if settings is None or not (run_dir / "model.safetensors").is_file():
+        raise DataError(f"{run_dir}: no trained model there; make one with `mmsa train --run {run_dir}`")
+    return preset_from_json(settings["preset"]), MultimodalSentimentModel.from_pretrained(str(run_dir))
+
+
+def preset_from_json(fields: dict[str, Any]) -> Preset:
+    return Preset(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+
+def read_run(run_dir: Path) -> dict | None:
+    """What `run.json` says, None if there is none."""
+    path = run_dir / RUN_FILE
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON") from error
+
+
+def _open_run(run_dir: Path, preset: Preset, data: str | Path, restart: bool) -> None:
+    """Write `run.json`; an earlier run with the same settings goes on if it was interrupted."""
+    settings = {
+        "preset": json.loads(json.dumps(asdict(preset))),
+        "data": str(data),
+        "versions": {p: version(p) for p in ("torch", "torchvision", "torchaudio", "transformers", "av")}
+        | {"python": platform.python_version(), "mmsa_lib": __version__},
+        "finished": False,
+    }
+    earlier = read_run(run_dir)
+    if earlier is not None and not restart:
+        changed = [k for k, v in settings["preset"].items() if earlier["preset"].get(k) != v]
+        changed += ["data"] if earlier["data"] != settings["data"] else []
+        if changed:
+            raise DataError(
+                f"{run_dir}: holds a run with other settings ({', '.join(changed)}); "
+                "choose another --run, or replace it with --restart"
+            )
+    if restart or earlier is None or earlier["finished"]:
+        (run_dir / CHECKPOINT).unlink(missing_ok=True)
+        for events in (run_dir / "tensorboard").glob("events.*"):
+            events.unlink()
+    write_json(run_dir / RUN_FILE, settings)
+
+
+def _mark_finished(run_dir: Path) -> None:
+    write_json(run_dir / RUN_FILE, read_run(run_dir) | {"finished": True})
+
+
+def write_json(path: Path, value: dict) -> None:
+    """Write under another name, then rename: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def write_predictions(path: Path, table: pd.DataFrame, outputs: dict[str, Tensor]) -> None:
+    """One line an utterance: its key, its labels and the probability of every class."""
+    columns = table[["split", "dialogue_id", "utterance_id", "emotion", "sentiment"]].reset_index(drop=True)
+    for task, names in TASKS.items():
+        probabilities = outputs[LOGITS[task]].softmax(dim=1).numpy()
+        columns = columns.join(pd.DataFrame(probabilities, columns=[f"{task}_{name}" for name in names]))
+    columns.to_csv(path.with_suffix(".tmp"), index=False, float_format="%.6f")
+    path.with_suffix(".tmp").replace(path)
+
+
+def draw(
+    run_dir: Path,
+    result: dict,
+    history: pd.DataFrame,
+    table: pd.DataFrame,
+    outputs: dict[str, Tensor],
+    best_epoch: int,
+) -> None:
+    """The pictures of a run: learning curves, a confusion matrix a task, three test clips read."""
+    from mmsa_lib import plots
+
+    plots.save(plots.learning_curves(history, best_epoch), run_dir / "learning_curves.png")
+    for task, names in TASKS.items():
+        title = f"{task}, test split (n = {result['n']})"
+        figure = plots.confusion(np.array(result[task]["confusion"]), names, title)
+        plots.save(figure, run_dir / f"confusion_{task}.png")
+    samples = strip_samples(table, outputs)
+    if samples:
+        plots.save(plots.prediction_strip(samples), run_dir / "predictions.png")
+
+
+def strip_samples(table: pd.DataFrame, outputs: dict[str, Tensor], count: int = 3) -> list[dict]:
+    """`count` clips spread over the split, decoded for `plots.prediction_strip`."""
+    from mmsa_lib.media import SAMPLE_RATE, read_clip
+
+    with_clip = [i for i, clip in enumerate(table["clip"]) if clip is not None]
+    chosen = [with_clip[len(with_clip) * (2 * k + 1) // (2 * count)] for k in range(count) if with_clip]
+    samples = []
+    for i in dict.fromkeys(chosen):
+        try:
+            clip = read_clip(table["clip"].iat[i], num_frames=5, max_seconds=60)
+        except MediaError:  # a damaged clip is already reported; the picture does without it
+            continue
+        row = table.iloc[i]
+        samples.append(
+            {
+                "frames": clip.frames,
+                "waveform": clip.waveform,
+                "sample_rate": SAMPLE_RATE,
+                "text": row["text"],
+                "emotion_probs": outputs["emotions"][i].softmax(dim=0).numpy(),
+                "sentiment_probs": outputs["sentiments"][i].softmax(dim=0).numpy(),
+                "emotion": row["emotion"],
+                "sentiment": row["sentiment"],
+            }
+        )
+    return samples
+
+
+def features_folder(run_dir: str | Path) -> Path:
+    """Where features are kept by default: beside the run directory, for all runs there."""
+    return Path(run_dir).absolute().parent / "features"
+
+
+def used_modalities(names: Sequence[str]) -> tuple[str, ...]:
+    """Modalities in their fixed order; an unknown name is a `DataError`."""
+    unknown = [name for name in names if name not in MODALITIES]
+    if unknown or not names:
+        raise DataError(f"modalities must be some of {', '.join(MODALITIES)}, not {', '.join(unknown) or 'none'}")
+    return tuple(m for m in MODALITIES if m in names)

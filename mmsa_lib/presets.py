@@ -1,0 +1,37 @@
+"""Named settings of a whole training: `mini` for the embedded data on a CPU, `meld` for the real thing on a GPU."""
+
+from dataclasses import dataclass
+
+from mmsa_lib.labels import MODALITIES
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything a training depends on besides its data; the command line overrides single fields."""
+
+    text_backbone: str
+    video_backbone: str
+    modalities: tuple[str, ...] = MODALITIES
+    pooling: str = "mean"
+    finetune: tuple[str, ...] = ()
+    random_backbones: tuple[str, ...] = ()
+    modality_dropout: float = 0.15
+    spec_augment: bool = True
+    log_mel: bool = True
+    epochs: int = 40
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    backbone_learning_rate: float = 2e-5
+    weight_decay: float = 1e-5
+    label_smoothing: float = 0.05
+    class_weights: str = "none"
+    patience: int = 2
+    selection: str = "emotion_weighted_f1"
+    early_stopping: int | None = 8
+    seed: int = 0
+
+
+PRESETS: dict[str, Preset] = {
+    "mini": Preset("all-MiniLM-L6-v2", "r3d_mini"),
+    "meld": Preset("bert-base-uncased", "r3d_18"),
+}
