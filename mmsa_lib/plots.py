@@ -10,12 +10,13 @@ import base64
 import io
 import os
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
+from textwrap import shorten
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.style import context as style_context
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from mmsa_lib.labels import EMOTIONS, MODALITIES
@@ -75,21 +77,22 @@ STYLE: dict[str, object] = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "savefig.facecolor": "white",
-    "savefig.bbox": None,
-    "savefig.transparent": False,
-    "path.sketch": None,
-    "text.usetex": False,
+    "hatch.linewidth": 0.8,
 }
 CSS_DPI = 96  # a browser's pixels per inch
-SHOWN_DPI = 144  # half as fine again, for sharp letters on dense screens
+SHOWN_DPI = 120  # sharper letters than 96 on dense screens, yet notebooks stay small
 SAVED_DPI = 150
 WAVEFORM_COLUMNS = 1500
+LABEL_WIDTH = 125  # points; a longer name of a class or bar is cut
 STRIP_ROW = 2.55  # inches of height of one clip in a prediction strip
 
 
 def style() -> AbstractContextManager:
-    """The look of this project, as a context manager or a decorator: `with plots.style(): ...`."""
-    return matplotlib.rc_context(STYLE)
+    """The look of this project, as a context manager or a decorator: `with plots.style(): ...`.
+
+    What `STYLE` leaves open is matplotlib's default, not what the caller or another library has set.
+    """
+    return style_context(["default", STYLE])
 
 
 class Picture(Figure):
@@ -99,13 +102,29 @@ class Picture(Figure):
     text); in a saved file it is PNG's `Description`.
     """
 
-    alt_text: str = ""
+    _alt_text: str = ""
+
+    @property
+    def alt_text(self) -> str:
+        """One sentence with the numbers; whatever data put in, it is one line that can be written as UTF-8."""
+        return self._alt_text
+
+    @alt_text.setter
+    def alt_text(self, words: str) -> None:
+        self._alt_text = _one_line(words)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
         width, height = (round(inches * CSS_DPI) for inches in self.get_size_inches())
         image = base64.b64encode(to_png(self, SHOWN_DPI)).decode("ascii")
         data = {"image/png": image, "text/plain": self.alt_text or repr(self)}
         return data, {"image/png": {"width": width, "height": height, "alt": self.alt_text}}
+
+    def _ipython_display_(self) -> None:
+        # goes before the printer that matplotlib's inline backend has for every figure, which drops the sentence
+        from IPython.display import display
+
+        data, metadata = self._repr_mimebundle_()
+        display(data, metadata=metadata, raw=True)
 
 
 @style()
@@ -115,11 +134,17 @@ def picture(width: float, height: float) -> Picture:
 
 
 def to_png(figure: Figure, dpi: int = SAVED_DPI) -> bytes:
-    """The figure as PNG; the bytes are the same each time, for no date or version is written in."""
+    """The figure as PNG; the bytes are the same each time, for no date or version is written in.
+
+    The first call settles the layout: a second round of matplotlib's layout would move things a little.
+    """
     described = getattr(figure, "alt_text", "")
     metadata = {"Software": None} | ({"Description": described} if described else {})
     buffer = io.BytesIO()
     with style():
+        if figure.get_layout_engine() is not None:
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
         figure.savefig(buffer, format="png", dpi=dpi, metadata=metadata)
     return buffer.getvalue()
 
@@ -149,7 +174,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str], title: str = "") -> Pict
         raise ValueError(f"a confusion matrix of {len(names)} classes cannot have the shape {counts.shape}")
     support = counts.sum(axis=1)
     rates = counts / np.where(support > 0, support, np.nan)[:, None]
-    shown = [plain(name) for name in names]
+    shown = [_label(name) for name in names]
     figure = picture(max(4.6, 2.2 + 0.6 * len(names)), max(3.4, 1.3 + 0.55 * len(names)))
     ax = figure.subplots()
     ax.grid(False)
@@ -158,7 +183,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str], title: str = "") -> Pict
         _confusion_cell(ax, row, column, counts[row, column], rates[row, column])
     ax.set_xticks(range(len(names)), shown, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(names)), [f"{name}  n={n:g}" for name, n in zip(shown, support, strict=True)])
-    ax.set(xlabel="predicted", ylabel="true", title=plain(title))
+    ax.set(xlabel="predicted", ylabel="true", title=_title(figure, title))
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     bar = figure.colorbar(image, ax=ax, format=PercentFormatter(1.0), fraction=0.04, pad=0.02)
@@ -266,10 +291,10 @@ def results(report: Mapping, ceiling: Mapping | None = None, metric: str = "weig
     """
     figure = picture(8.5, 0.95 + 0.43 * (3 if ceiling else 2))
     described = []
-    for ax, task in zip(figure.subplots(1, 2, sharex=True), ("emotion", "sentiment"), strict=True):
+    for ax, task in zip(figure.subplots(1, 2), ("emotion", "sentiment"), strict=True):
         bars = _result_bars(report[task], (ceiling or {}).get(task), metric)
-        _horizontal_bars(ax, bars)
-        ax.set(title=plain(f"{task}{f', {title}' if title else ''}"), xlabel=_metric_name(metric))
+        _horizontal_bars(ax, bars, limit=1.45)
+        ax.set(title=plain(f"{task}{f', {title}' if title else ''}", 34), xlabel=_metric_name(metric))
         described.append(f"{task}: " + ", ".join(_bar_words(bar) for bar in bars))
     figure.alt_text = f"{_metric_name(metric)} on {report['n']} utterances. {'; '.join(described)}."
     return figure
@@ -299,8 +324,8 @@ def modality_comparison(
     bars = [{**row, "colors": _modality_colors(row["modalities"])} for row in rows]
     figure = picture(7.5, 1.3 + 0.42 * len(bars))
     ax = figure.subplots()
-    _horizontal_bars(ax, bars)
-    ax.set(title=plain(title), xlabel=_metric_name(metric))
+    _horizontal_bars(ax, bars, limit=1.25)
+    ax.set(title=_title(figure, title), xlabel=_metric_name(metric))
     baseline = ""
     if majority is not None:
         ax.axvline(majority, color=INK, linestyle="--", linewidth=1.3, label=f"majority class ({majority:.3f})")
@@ -318,8 +343,11 @@ def _modality_colors(modalities: Sequence[str]) -> list[str]:
     return [MODALITY_COLORS[name] for name in known] or [BASELINE_COLOR]
 
 
-def _horizontal_bars(ax: Axes, bars: Sequence[Mapping]) -> None:
-    """Bars from 0 to 1 with interval and number; a bar with two colours is split along, one with none is hollow."""
+def _horizontal_bars(ax: Axes, bars: Sequence[Mapping], limit: float) -> None:
+    """Bars from 0 to 1 with interval and number behind, for which the axis goes on to `limit`.
+
+    A bar with two colours is split along, one with none is hollow.
+    """
     for i, bar in enumerate(bars):
         colors, mean = bar["colors"], np.nan_to_num(bar["mean"])
         thick = 0.7 / max(1, len(colors))
@@ -335,9 +363,9 @@ def _horizontal_bars(ax: Axes, bars: Sequence[Mapping]) -> None:
             ax.plot([low, high], [i, i], color="black", linewidth=1.6, marker="|", markersize=9, zorder=4)
             end = max(mean, high)
         ax.text(end + 0.02, i, _bar_number(bar), va="center", size=9)
-    ax.set_yticks(range(len(bars)), [plain(bar["name"]) for bar in bars])
+    ax.set_yticks(range(len(bars)), [_label(bar["name"]) for bar in bars])
     ax.set_ylim(len(bars) - 0.4, -0.6)
-    ax.set_xlim(0, 1.42)  # room for numbers behind a full bar
+    ax.set_xlim(0, limit)
     ax.set_xticks(np.linspace(0, 1, 6))
     ax.grid(False, axis="y")
     ax.tick_params(axis="y", length=0)
@@ -384,7 +412,7 @@ def class_counts(
         ax.grid(False, axis="y")
         listed = ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True))
         described.append(f"{split} ({counts.sum()}): {listed}")
-    _share_axis(panels, [plain(name) for name in names])
+    _share_axis(panels, [_label(name) for name in names])
     figure.supxlabel("share of the split", size=10)
     if title:
         figure.suptitle(plain(title), x=0.01, ha="left", size=11, weight="bold")
@@ -430,7 +458,7 @@ def waveform(waveform: np.ndarray | None, sample_rate: int, title: str = "") -> 
     figure = picture(10, 2.2)
     ax = figure.subplots()
     seconds, peak = _wave(ax, waveform, sample_rate)
-    ax.set_title(plain(title))
+    ax.set_title(_title(figure, title))
     figure.alt_text = "No audio."
     if seconds:
         ax.set_ylabel("amplitude")
@@ -443,7 +471,7 @@ def spectrogram(mel: np.ndarray | None, hop_seconds: float, title: str = "", uni
     """A mel spectrogram (bands, frames), low bands below; frame t begins at t * `hop_seconds`."""
     figure = picture(10, 2.8)
     ax = figure.subplots()
-    ax.set_title(plain(title))
+    ax.set_title(_title(figure, title))
     if mel is None or np.size(mel) == 0:
         _nothing(ax, "no audio")
         figure.alt_text = "No audio."
@@ -518,12 +546,13 @@ def _strip_row(figure: Picture, place: int, sample: Mapping | object) -> str:
     _frames(axes(0.2, 0.55, 4.8, 1.5), _get(sample, "frames"), None, most=5)
     _wave(axes(0.2, 1.6, 4.8, 2.05), _get(sample, "waveform"), _get(sample, "sample_rate"), small=True)
     first = _distribution(
-        axes(5.95, 0.42, 7.75, 2.15), "emotion", _get(sample, "emotion_probs"), _get(sample, "emotion"), 1.0 / 1.8
+        axes(6.0, 0.42, 7.8, 2.15), "emotion", _get(sample, "emotion_probs"), _get(sample, "emotion"), 1.0 / 1.8
     )
     second = _distribution(
         axes(8.9, 0.42, 9.9, 2.15), "sentiment", _get(sample, "sentiment_probs"), _get(sample, "sentiment"), 1.0
     )
-    return f"“{said}”: {first}; {second}." if said else f"{first}; {second}."
+    quoted = f"“{shorten(str(said), 80, placeholder=' …')}”: " if said else ""
+    return f"{quoted}{first}; {second}."
 
 
 def _distribution(ax: Axes, task: str, probs: np.ndarray, true: str | int | None, title_indent: float = 0.0) -> str:
@@ -608,7 +637,7 @@ def _wave(ax: Axes, waveform: np.ndarray | None, sample_rate: int | None, small:
     reach = max(1e-3, 1.1 * peak)
     ax.set_ylim(-reach, reach)
     ax.set_xlim(0, len(waveform) / sample_rate)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=6 if small else 10))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6 if small else 10, steps=[1, 2, 5, 10]))
     ax.set_xlabel("time (s)", size=9 if small else None)
     if small:
         ax.set_yticks([])
@@ -648,14 +677,19 @@ def _glyphs() -> frozenset[int]:
     return frozenset(get_font(findfont(STYLE["font.family"])).get_charmap())
 
 
-def plain(text: str) -> str:
-    """`text` as one line that matplotlib shows as it stands: no formulas, no character the font lacks."""
-    kept = []
-    for character in " ".join(str(text).split()):
-        hidden = unicodedata.category(character) in ("Cc", "Cf") or "\ufe00" <= character <= "\ufe0f"
-        if not hidden:
-            kept.append(character if ord(character) in _glyphs() else "□")
-    return "".join(kept).replace("$", r"\$")
+def _one_line(text: str) -> str:
+    """`text` without line breaks, control characters and halves of characters."""
+    return " ".join("".join(c for c in " ".join(str(text).split()) if unicodedata.category(c)[0] != "C").split())
+
+
+def plain(text: str, most: int = 90) -> str:
+    """`text` as one line that matplotlib shows as it stands: no formulas, no character the font lacks.
+
+    What is longer than `most` characters is cut and ends in an ellipsis.
+    """
+    kept = [c for c in _one_line(text) if not "\ufe00" <= c <= "\ufe0f"]  # these only choose a style of emoji
+    kept = kept if len(kept) <= most else [*kept[: most - 1], "…"]
+    return "".join(c if ord(c) in _glyphs() else "□" for c in kept).replace("$", r"\$")
 
 
 def wrapped(text: str, width: float, size: float, most: int) -> str:
@@ -664,7 +698,7 @@ def wrapped(text: str, width: float, size: float, most: int) -> str:
     A word longer than a line is cut; what does not fit ends in an ellipsis.
     """
     lines, line = [], ""
-    for word in _cut_words(plain(text).replace(r"\$", "$").split(), width, size):
+    for word in _cut_words(plain(text, 2000).replace(r"\$", "$").split(), width, size):
         longer = f"{line} {word}" if line else word
         if _text_width(longer, size) <= width:
             line = longer
@@ -680,11 +714,21 @@ def wrapped(text: str, width: float, size: float, most: int) -> str:
     return "\n".join(lines).replace("$", r"\$")
 
 
+def _label(name: str) -> str:
+    return wrapped(name, LABEL_WIDTH, size=9, most=1)
+
+
+def _title(figure: Figure, text: str) -> str:
+    """The title in up to two lines that fit beside what stands left and right of the axes."""
+    return wrapped(text, (figure.get_figwidth() - 1.8) * 72, size=12.5, most=2) if text else ""
+
+
 def _cut_words(words: list[str], width: float, size: float) -> list[str]:
     pieces = []
     for word in words:
         while _text_width(word, size) > width and len(word) > 1:
-            fits = max(1, next(n for n in range(len(word), 0, -1) if n == 1 or _text_width(word[:n], size) <= width))
+            fits = bisect_right(range(1, len(word)), width, key=lambda n, word=word: _text_width(word[:n], size))
+            fits = max(1, fits)
             pieces.append(word[:fits])
             word = word[fits:]
         pieces.append(word)
