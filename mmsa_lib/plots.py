@@ -142,8 +142,9 @@ def to_png(figure: Figure, dpi: int = SAVED_DPI) -> bytes:
     metadata = {"Software": None} | ({"Description": described} if described else {})
     buffer = io.BytesIO()
     with style():
-        if figure.get_layout_engine() is not None:
-            figure.draw_without_rendering()
+        layout = figure.get_layout_engine()
+        if layout is not None and figure.axes:
+            layout.execute(figure)
             figure.set_layout_engine("none")
         figure.savefig(buffer, format="png", dpi=dpi, metadata=metadata)
     return buffer.getvalue()
