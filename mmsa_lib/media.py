@@ -239,7 +239,6 @@ class _Sound:
             self.close()
             # 16-bit output makes libswresample scale its mixing matrix so that no sum exceeds full scale.
             self.source, self.resampler = source, av.AudioResampler("s16", "mono", SAMPLE_RATE)
-        frame.pts = None  # gaps and jumps in the times must not stretch the sound
         self._resample(frame)
 
     def close(self) -> None:
@@ -342,10 +341,10 @@ class _Reader:
         while ends and failures < _MAX_FAILURES:
             try:
                 for packet in self.container.demux(self.streams):
-                    failures = 0
-                    stamp = packet.dts if packet.dts is not None else packet.pts
                     if packet.size == 0 or packet.stream_index not in ends:
                         continue
+                    failures = 0
+                    stamp = packet.dts if packet.dts is not None else packet.pts
                     if stamp is not None and stamp >= ends[packet.stream_index]:
                         del ends[packet.stream_index]
                         if not ends:

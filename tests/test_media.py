@@ -7,13 +7,13 @@ import sys
 from fractions import Fraction
 
 import av
-import clips
 import numpy as np
 import pytest
 
 from mmsa_lib import media
 from mmsa_lib.errors import MediaError
 from mmsa_lib.media import SAMPLE_RATE, probe, read_clip, spread_indices, write_clip
+from tests import clips
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +154,13 @@ def test_quarter_turn_agrees_with_pyav(tmp_path):
         frame = next(container.decode(video=0))
         reference = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
     np.testing.assert_array_equal(read_clip(path, num_frames=1).frames[0], reference)
+
+
+def test_frames_cut_away_by_an_edit_list_do_not_count(plain, tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(plain.read_bytes())
+    clip = read_clip(clips.skip(path, 800, 20 * 512), num_frames=8)
+    assert clips.frame_numbers(clip.frames, 60) == (20 + spread_indices(40, 8)).tolist()
 
 
 # ---------------------------------------------------------------- sound
@@ -319,6 +326,16 @@ def test_what_is_not_a_clip(tmp_path, content, reason):
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
+def test_a_playlist_is_not_followed(tmp_path):
+    clips.encode(tmp_path / "real.ts", clips.counting_frames(10), clips.tone(0.4))
+    listed = tmp_path / "list.m3u8"
+    listed.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.4,\nreal.ts\n#EXT-X-ENDLIST\n")
+    with av.open(str(listed)) as container:
+        assert container.streams.video  # libav by itself would open the other file
+    with pytest.raises(MediaError, match="cannot be read"):
+        read_clip(listed)
+
+
 def test_what_is_not_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "none.mp4", tmp_path / "pipe", tmp_path / ("n" * 300), "a\0b.mp4"):
@@ -370,6 +387,32 @@ def test_damage_in_the_middle_costs_only_what_it_hits(tmp_path):
     clip = read_clip(clips.spoil(path, 0.5, 300), num_frames=8)
     assert clip.frames.shape[0] == 8
     assert clips.frame_numbers(clip.frames[[0, -1]], 60) == pytest.approx([3, 56], abs=6)
+
+
+def test_reading_goes_on_behind_a_failure(plain, monkeypatch):
+    class Flaky:
+        """A container that fails to read now and then, or from some point on for ever."""
+
+        def __init__(self, container, failures):
+            self.container, self.failures = container, failures
+
+        def __getattr__(self, name):
+            return getattr(self.container, name)
+
+        def demux(self, streams):
+            for i, packet in enumerate(self.container.demux(streams)):
+                yield packet
+                if i == 20 and self.failures:
+                    self.failures -= 1
+                    raise av.error.InvalidDataError(1, "damaged")
+            if self.failures > 100:
+                raise av.error.InvalidDataError(1, "damaged for ever")
+
+    whole, opened = read_clip(plain), media._open
+    monkeypatch.setattr(media, "_open", lambda path: Flaky(opened(path), 2))
+    np.testing.assert_array_equal(read_clip(plain).frames, whole.frames)
+    monkeypatch.setattr(media, "_open", lambda path: Flaky(opened(path), 1_000))
+    np.testing.assert_array_equal(read_clip(plain).frames, whole.frames)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".ts"])

@@ -283,6 +283,14 @@ def test_clips_of_another_table_are_not_taken(tmp_path, write):
     assert find_layout(tmp_path / "a").clip_dirs == {"train": None}
 
 
+def test_closest_clips_win(tmp_path, write):
+    write(name="train_sent_emo.csv")
+    clip(tmp_path / "a/b/train_splits")
+    assert find_layout(tmp_path).clip_dirs == {"train": tmp_path / "a/b/train_splits"}
+    clip(tmp_path / "z/train")
+    assert find_layout(tmp_path).clip_dirs == {"train": tmp_path / "z/train"}
+
+
 def test_closest_table_wins(tmp_path, write):
     write(name="a/deep/train_sent_emo.csv")
     near = write(name="z/train_sent_emo.csv")
@@ -318,7 +326,9 @@ def test_nothing_found_says_what_was_looked_for(tmp_path):
 def test_rows_get_their_clips(tmp_path, write):
     write(name="test_sent_emo.csv")
     folder = tmp_path / "output_repeated_splits_test"
-    names = "dia0_utt0.mp4 dia0_utt0.mkv dia0_utt1.MOV dia3_utt9.mp4 ._dia3_utt0.mp4 dia3_utt0.txt"
+    names = (
+        "dia0_utt0.avi dia0_utt0.mp4 dia0_utt0.webm dia0_utt1.MOV dia3_utt9.mp4 ._dia3_utt0.mp4 dia3_utt0.txt"
+    )
     for name in (*names.split(), "final_videos_testdia3_utt0.mp4"):
         clip(folder, name)
     (folder / "dia3_utt0.mp4").mkdir()
