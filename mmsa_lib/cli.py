@@ -154,7 +154,8 @@ def extract(
     _check("--preset", preset, PRESETS)
     model = experiment.build_model(PRESETS[preset])
     for split in find_layout(data).csvs:
-        dataset = experiment.build_dataset(PRESETS[preset], model, data, split, features, num_workers=workers)
+        table = experiment.read_table(PRESETS[preset], data, split)
+        dataset = experiment.build_dataset(PRESETS[preset], model, table, features, num_workers=workers)
         print(f"{split}: {len(dataset)} utterances, {len(dataset.features.errors)} clips left out")
         for clip, reason in sorted(dataset.features.errors.items()):
             print(f"  {clip}: {reason}")

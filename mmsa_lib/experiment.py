@@ -21,7 +21,7 @@ from mmsa_lib.features import extract
 from mmsa_lib.labels import MODALITIES
 from mmsa_lib.meld import load_split
 from mmsa_lib.metrics import TASKS, report
-from mmsa_lib.model import MultimodalSentimentModel
+from mmsa_lib.model import WEIGHTS_NAME, MultimodalSentimentModel
 from mmsa_lib.preprocess import MelSpec
 from mmsa_lib.presets import Preset
 from mmsa_lib.trainer import CHECKPOINT, LABELS, LOGITS, MultimodalTrainer
@@ -44,22 +44,26 @@ def build_model(preset: Preset) -> MultimodalSentimentModel:
     )
 
 
+def read_table(preset: Preset, data: str | Path, split: str) -> pd.DataFrame:
+    """The annotations of a split, refused when the model needs clips and there is not a single one."""
+    table = load_split(data, split)
+    if len(table) == 0:
+        raise DataError(f"{data}: the {split} split has no utterance")
+    if set(preset.modalities) - {"text"} and table["clip"].isna().all():
+        raise DataError(f"{data}: no clips for the {split} split; with --modalities text the tables are enough")
+    return table
+
+
 def build_dataset(
     preset: Preset,
     model: MultimodalSentimentModel,
-    data: str | Path,
-    split: str,
+    table: pd.DataFrame,
     features: str | Path,
     *,
     device: str | torch.device = "cpu",
     num_workers: int = 2,
 ) -> MELDDataset:
     """One split with everything a frozen part computes already in memory (made now if it was not kept)."""
-    table = load_split(data, split)
-    if len(table) == 0:
-        raise DataError(f"{data}: the {split} split has no utterance")
-    if set(preset.modalities) - {"text"} and table["clip"].isna().all():
-        raise DataError(f"{data}: no clips for the {split} split; with --modalities text the tables are enough")
     dataset = MELDDataset(
         table,
         modalities=preset.modalities,
@@ -91,13 +95,14 @@ def train(
     """
     started = time.perf_counter()
     run_dir = Path(run_dir)
-    _open_run(run_dir, preset, data, restart)
+    tables = {split: read_table(preset, data, split) for split in ("train", "dev", "test")}
     torch.manual_seed(preset.seed)
     model = build_model(preset)
+    _open_run(run_dir, preset, data, restart)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     datasets = {
-        split: build_dataset(preset, model, data, split, features, device=device, num_workers=num_workers)
-        for split in ("train", "dev", "test")
+        split: build_dataset(preset, model, table, features, device=device, num_workers=num_workers)
+        for split, table in tables.items()
     }
     extracted = time.perf_counter()
     trainer = build_trainer(preset, model, datasets, run_dir, progress)
@@ -167,7 +172,8 @@ def evaluate(
     kept = tuple(m for m in model.modalities if m not in without)
     if not kept:
         raise DataError(f"{run_dir}: the model reads {', '.join(model.modalities)} only; nothing would be left")
-    dataset = build_dataset(preset, model, data, split, features, num_workers=num_workers)
+    table = read_table(preset, data, split)
+    dataset = build_dataset(preset, model, table, features, num_workers=num_workers)
     dataset.modalities = kept
     return summarize(predict_dataset(model, dataset))
 
@@ -192,7 +198,7 @@ def load_run(run_dir: str | Path) -> tuple[Preset, MultimodalSentimentModel]:
     """The settings and the trained model of a run directory, the model in eval mode."""
     run_dir = Path(run_dir)
     settings = read_run(run_dir)
-    if settings is None or not (run_dir / "model.safetensors").is_file():
+    if settings is None or not (run_dir / WEIGHTS_NAME).is_file():
         raise DataError(f"{run_dir}: no trained model there; make one with `mmsa train --run {run_dir}`")
     return preset_from_json(settings["preset"]), MultimodalSentimentModel.from_pretrained(str(run_dir))
 
@@ -222,7 +228,8 @@ def _open_run(run_dir: Path, preset: Preset, data: str | Path, restart: bool) ->
         "finished": False,
     }
     earlier = read_run(run_dir)
-    if earlier is not None and not restart:
+    trained = any((run_dir / name).is_file() for name in (CHECKPOINT, WEIGHTS_NAME))
+    if earlier is not None and trained and not restart:
         changed = [k for k, v in settings["preset"].items() if earlier["preset"].get(k) != v]
         changed += ["data"] if earlier["data"] != settings["data"] else []
         if changed:

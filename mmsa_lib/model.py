@@ -127,8 +127,9 @@ class MultimodalSentimentModel(nn.Module, PyTorchModelHubMixin):
         used = torch.tensor([m in self.modalities and inputs[m] is not None for m in MODALITIES], device=device)
         mask = modality_mask & used
         if self.training and self.modality_dropout > 0:
-            kept = mask & (torch.rand(mask.shape, device=device) >= self.modality_dropout)
-            mask = torch.where(kept.any(dim=1, keepdim=True), kept, mask)  # never hide everything
+            noise = torch.rand(mask.shape, device=device) * mask
+            luckiest = noise == noise.max(dim=1, keepdim=True).values  # never hide everything
+            mask = mask & ((noise >= self.modality_dropout) | luckiest)
         return dict(zip(MODALITIES, mask.unbind(dim=1), strict=True))
 
     # ------------------------------------------------------------------------------------ saving
@@ -165,7 +166,7 @@ class MultimodalSentimentModel(nn.Module, PyTorchModelHubMixin):
         model_id: str,
         map_location: str = "cpu",
         strict: bool = True,
-        backbone_fingerprints: dict[str, str] | None = None,
+        config: dict | None = None,  # the whole config.json; the mixin passes it under this name
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         force_download: bool = False,
@@ -190,7 +191,7 @@ class MultimodalSentimentModel(nn.Module, PyTorchModelHubMixin):
         stored = {**model_kwargs, "random_backbones": model_kwargs.get("finetune", ())}
         model = cls(**stored)
         model._hub_mixin_config["random_backbones"] = model_kwargs.get("random_backbones", ())
-        model.check_fingerprints(backbone_fingerprints or {})
+        model.check_fingerprints((config or {}).get("backbone_fingerprints", {}))
         model.load_trained_state(load_file(path, device=map_location))
         return model.eval()
 

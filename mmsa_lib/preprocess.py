@@ -50,7 +50,8 @@ def log_mel(waveform: np.ndarray | Tensor, spec: MelSpec = MelSpec()) -> Tensor:
 def prepare_frames(frames: np.ndarray, spec: VideoSpec) -> Tensor:
     """Decoded RGB frames (T, H, W, 3) uint8, already resized -> centre-cropped (3, T, h, w) uint8."""
     height, width = spec.crop
-    top, left = (frames.shape[1] - height) // 2, (frames.shape[2] - width) // 2
+    # rounded as torchvision's center_crop rounds
+    top, left = round((frames.shape[1] - height) / 2), round((frames.shape[2] - width) / 2)
     cropped = frames[:, top : top + height, left : left + width]
     return torch.from_numpy(np.ascontiguousarray(cropped)).permute(3, 0, 1, 2).contiguous()
 

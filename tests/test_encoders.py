@@ -1,0 +1,134 @@
+"""Encoders: shapes, frozen parts that stay frozen, padding that changes nothing."""
+
+import pytest
+import torch
+from torch import nn
+from worlds import tokens
+
+from mmsa_lib import AudioEncoder, TextEncoder, VideoEncoder
+from mmsa_lib.backbones import MINILM
+from mmsa_lib.encoders import SpecAugment, random_flip
+from mmsa_lib.preprocess import standardise
+
+
+@pytest.fixture(scope="module")
+def text_encoder():
+    return TextEncoder(MINILM)
+
+
+@pytest.fixture(scope="module")
+def video_encoder():
+    torch.manual_seed(0)
+    return VideoEncoder("r3d_mini", pretrained=False)
+
+
+class TestText:
+    @pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
+    def test_padding_never_changes_the_output(self, pooling):
+        encoder = TextEncoder(MINILM, pooling).eval()
+        alone, padded = encoder(tokens([6])), encoder(tokens([6], size=30))
+        assert alone.shape == (1, 128)
+        torch.testing.assert_close(alone, padded, atol=1e-5, rtol=1e-4)
+
+    def test_mean_pooling_equals_a_loop_over_unpadded_texts(self, text_encoder):
+        batch = tokens([9, 4, 1])
+        pooled = text_encoder.features(batch)
+        for row, n in enumerate([9, 4, 1]):
+            ids = batch["input_ids"][row : row + 1, :n]
+            hidden = text_encoder.backbone(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+            torch.testing.assert_close(pooled[row], hidden[0].mean(dim=0), atol=1e-5, rtol=1e-4)
+
+    def test_features_in_place_of_tokens_give_the_same(self, text_encoder):
+        batch = tokens([5, 3])
+        assert torch.equal(text_encoder(batch), text_encoder(text_encoder.features(batch)))
+
+    def test_unknown_pooling_is_named(self):
+        with pytest.raises(ValueError, match="'max'"):
+            TextEncoder(MINILM, "max")
+
+
+class TestFrozen:
+    @pytest.mark.parametrize("name", ["text_encoder", "video_encoder"])
+    def test_frozen_backbone_stays_in_eval_mode_without_gradients(self, name, request):
+        encoder = request.getfixturevalue(name).train()
+        assert encoder.training and encoder.projection.training
+        assert not any(m.training for m in encoder.backbone.modules())
+        assert not any(p.requires_grad for p in encoder.backbone.parameters())
+        assert all(p.requires_grad for p in encoder.projection.parameters())
+
+    def test_training_does_not_move_batch_norm_statistics(self, video_encoder):
+        before = {k: v.clone() for k, v in video_encoder.backbone.state_dict().items()}
+        video_encoder.train()(torch.randn(2, 3, 8, 32, 32)).sum().backward()
+        assert all(torch.equal(v, before[k]) for k, v in video_encoder.backbone.state_dict().items())
+
+    def test_a_backbone_that_is_fine_tuned_learns(self):
+        encoder = VideoEncoder("r3d_mini", frozen=False, pretrained=False).train()
+        encoder(torch.randint(0, 256, (2, 3, 8, 32, 32), dtype=torch.uint8)).sum().backward()
+        assert encoder.backbone.stem[0].weight.grad.abs().sum() > 0
+        assert all(m.training for m in encoder.backbone.modules())
+
+
+class TestVideo:
+    def test_shape_and_features_in_place_of_frames(self, video_encoder):
+        video_encoder.eval()
+        frames = torch.randn(2, 3, 8, 64, 64)
+        features = video_encoder.features(frames)
+        assert features.shape == (2, 128)
+        assert torch.equal(video_encoder(frames), video_encoder(features))
+
+    def test_uint8_frames_are_standardised_on_the_way(self, video_encoder):
+        video_encoder.eval()
+        frames = torch.randint(0, 256, (1, 3, 8, 64, 64), dtype=torch.uint8)
+        torch.testing.assert_close(video_encoder(frames), video_encoder(standardise(frames, video_encoder.spec)))
+
+    def test_flip_mirrors_whole_clips(self):
+        torch.manual_seed(0)
+        frames = torch.arange(2.0).repeat(16, 3, 2, 2, 1)  # every row reads 0, 1
+        flipped = random_flip(frames)[:, 0, 0, 0, 0]
+        assert 0 < flipped.sum() < 16  # some clips start with 1 now
+        assert torch.equal(random_flip(frames).sum(dim=-1), frames.sum(dim=-1))
+
+
+class TestAudio:
+    @pytest.mark.parametrize("training", [False, True])
+    def test_padding_never_changes_the_output(self, training):
+        encoder = AudioEncoder().train(training)
+        mel, lengths = torch.randn(3, 64, 37), torch.tensor([37, 20, 9])
+        tight = encoder(mel, lengths)
+        wide = torch.cat([mel, torch.full((3, 64, 50), 99.0)], dim=2)
+        wide[1, :, 20:], wide[2, :, 9:] = -7.0, 1e4
+        torch.testing.assert_close(encoder(wide, lengths), tight, atol=1e-5, rtol=1e-4)
+
+    def test_a_padded_batch_equals_one_clip_after_the_other(self):
+        encoder = AudioEncoder().eval()
+        lengths = [31, 8, 1]
+        batch = torch.randn(3, 64, 31)
+        together = encoder(batch, torch.tensor(lengths))
+        alone = torch.cat([encoder(batch[i : i + 1, :, :n]) for i, n in enumerate(lengths)])
+        torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+    def test_unpadded_it_equals_plain_torch_layers(self):
+        encoder = AudioEncoder().eval()
+        layers = []
+        for block in encoder.blocks:
+            norm = nn.BatchNorm1d(block.norm.num_features).eval()
+            norm.load_state_dict(block.norm.state_dict())
+            layers += [block.conv, norm, nn.ReLU(), nn.MaxPool1d(2)]
+        plain = nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), encoder.projection)
+        mel = torch.randn(2, 64, 48)  # a multiple of 16, where rounding of lengths does not matter
+        torch.testing.assert_close(encoder(mel), plain(mel), atol=1e-5, rtol=1e-4)
+
+    @pytest.mark.parametrize("frames", [1, 2, 3, 15])
+    def test_clips_shorter_than_the_receptive_field_train(self, frames):
+        out = AudioEncoder(spec_augment=True).train()(torch.randn(1, 64, frames))
+        out.sum().backward()
+        assert out.shape == (1, 128) and torch.isfinite(out).all()
+
+    def test_spec_augment_hides_in_training_only(self):
+        torch.manual_seed(0)
+        mel, lengths = torch.ones(64, 64, 100), torch.full((64,), 100)
+        augment = SpecAugment(max_bands=8, max_share=0.1)
+        hidden = (augment(mel, lengths) == 0).float()
+        bands, frames = hidden[:, :, :].amin(dim=2).sum(dim=1), hidden.amin(dim=1).sum(dim=1)
+        assert bands.max() in (7, 8, 9) and frames.max() <= 11 and hidden.sum() > 0
+        assert torch.equal(augment.eval()(mel, lengths), mel)

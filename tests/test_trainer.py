@@ -1,0 +1,182 @@
+"""The trainer: its loss against formulas, its metrics against the whole split, resume against no interruption."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import f1_score
+from torch.utils.data import DataLoader
+from worlds import feature_dataset
+
+from mmsa_lib import MultimodalSentimentModel, MultimodalTrainer, compute_class_weights
+from mmsa_lib.dataset import make_loader
+from mmsa_lib.errors import DataError
+
+
+def build(**options):
+    torch.manual_seed(0)
+    return MultimodalSentimentModel(random_backbones=["video"], **options)
+
+
+@pytest.fixture(scope="module")
+def datasets():
+    return feature_dataset(60, seed=0), feature_dataset(33, seed=1)
+
+
+def trainer(datasets, model=None, **options):
+    train, val = (make_loader(d, 8, shuffle=i == 0) for i, d in enumerate(datasets))
+    model = model if model is not None else build(modality_dropout=0.2, spec_augment=True)
+    return MultimodalTrainer(model, train, val, progress=False, **options)
+
+
+def weights_of(t):
+    return {k: v.clone() for k, v in t.unwrapped.trained_state().items()}
+
+
+def smoothed_cross_entropy(logits, labels, weights, smoothing):
+    """Written out: the true class gets 1 - e + e/K, each other one e/K, every class its weight."""
+    log_p = logits - torch.logsumexp(logits, dim=1, keepdim=True)
+    classes = logits.shape[1]
+    total = norm = 0.0
+    for row, label in zip(log_p, labels, strict=True):
+        for k in range(classes):
+            q = smoothing / classes + (1 - smoothing if k == label else 0.0)
+            total -= q * weights[k] * row[k]
+        norm += weights[label]
+    return total / norm
+
+
+def test_losses_are_the_written_formula_over_the_whole_split(datasets):
+    t = trainer(datasets)
+    losses, _ = t.evaluate(t.val_loader)
+    outputs = t.predict(t.val_loader)
+    weights = compute_class_weights(datasets[0])
+    emotion = smoothed_cross_entropy(outputs["emotions"], outputs["emotion_label"], weights["emotion"], 0.05)
+    assert losses["emotion"] == pytest.approx(float(emotion), rel=1e-4)
+    assert losses["total"] == pytest.approx(losses["emotion"] + losses["sentiment"])
+
+
+def test_metrics_are_those_of_the_whole_split_not_a_mean_of_batches(datasets):
+    t = trainer(datasets)
+    _, metrics = t.evaluate(t.val_loader)
+    outputs = t.predict(t.val_loader)
+    assert outputs["emotion_label"].tolist() == datasets[1].emotion_labels.tolist()
+    predictions = outputs["emotions"].argmax(dim=1)
+    expected = f1_score(outputs["emotion_label"], predictions, average="weighted")
+    assert metrics["emotion_weighted_f1"] == pytest.approx(expected)
+    scores = ("accuracy", "weighted_precision", "weighted_f1", "macro_f1")
+    assert set(metrics) == {f"{task}_{score}" for task in ("emotion", "sentiment") for score in scores}
+
+
+def test_batch_size_does_not_change_an_evaluation(datasets):
+    t = trainer(datasets)
+    one, all_ = (t.evaluate(DataLoader(datasets[1], n, collate_fn=t.val_loader.collate_fn)) for n in (1, 33))
+    assert one[1] == all_[1]
+    assert one[0]["total"] == pytest.approx(all_[0]["total"], rel=1e-5)
+
+
+def test_designed_defaults(datasets):
+    t = trainer(datasets)
+    group = t.optimizer.param_groups[0]
+    assert group["lr"] == 1e-4 and group["weight_decay"] == 1e-5
+    assert t.scheduler.patience == 2
+    assert t.criterion["emotion"].label_smoothing == 0.05
+    torch.testing.assert_close(t.criterion["emotion"].weight, compute_class_weights(datasets[0])["emotion"])
+
+
+def test_it_learns_and_frozen_backbones_do_not_move(datasets):
+    model = build()
+    before = {k: v.clone() for k, v in model.frozen_backbones()["video"].state_dict().items()}
+    t = trainer(datasets, model, learning_rate=1e-3)
+    history = t.fit(8)
+    assert history["train_loss_total"].iloc[-1] < 0.6 * history["train_loss_total"].iloc[0]
+    assert history["train_emotion_accuracy"].iloc[-1] > 0.9
+    assert all(torch.equal(v, before[k]) for k, v in model.frozen_backbones()["video"].state_dict().items())
+    optimised = {id(p) for group in t.optimizer.param_groups for p in group["params"]}
+    assert not optimised & {id(p) for b in model.frozen_backbones().values() for p in b.parameters()}
+
+
+def test_fine_tuned_backbones_have_their_own_learning_rate(datasets):
+    t = trainer(datasets, build(finetune=["text"]), learning_rate=1e-3, backbone_learning_rate=1e-5)
+    rates = [group["lr"] for group in t.optimizer.param_groups]
+    assert rates == [1e-3, 1e-5]
+    inside = {id(p) for p in t.unwrapped.encoders["text"].backbone.parameters()}
+    assert {id(p) for p in t.optimizer.param_groups[1]["params"]} == inside
+
+
+def test_the_model_ends_with_the_best_epoch_not_the_last(datasets, tmp_path):
+    t = trainer(datasets, learning_rate=0.02, run_dir=tmp_path)
+    history = t.fit(6)
+    best = int(history["val_loss_total"].argmin())
+    assert t.best["epoch"] == history["epoch"].iloc[best]
+    assert t.evaluate(t.val_loader)[0]["total"] == pytest.approx(history["val_loss_total"].iloc[best], rel=1e-5)
+
+
+def test_selection_by_f1(datasets):
+    t = trainer(datasets, learning_rate=0.01, selection="emotion_weighted_f1")
+    history = t.fit(5)
+    assert t.best["score"] == history["val_emotion_weighted_f1"].max()
+    with pytest.raises(ValueError, match="'luck'"):
+        trainer(datasets, selection="luck")
+
+
+def test_early_stopping(datasets):
+    t = trainer(datasets, learning_rate=0.0, early_stopping=2)
+    assert len(t.fit(50)) <= 10 and t.epoch - t.best["epoch"] == 2
+
+
+class TestResume:
+    def test_interrupted_and_uninterrupted_runs_end_with_the_same_weights(self, datasets, tmp_path):
+        whole = trainer(datasets, run_dir=tmp_path / "whole")
+        expected_history = whole.fit(5)
+        trainer(datasets, run_dir=tmp_path / "cut").fit(2)
+        torch.manual_seed(99)  # another process starts with other random numbers
+        model = MultimodalSentimentModel(random_backbones=["video"], modality_dropout=0.2, spec_augment=True)
+        resumed = trainer(datasets, model, run_dir=tmp_path / "cut")
+        history = resumed.fit(5)
+        pd.testing.assert_frame_equal(history, expected_history)
+        for name, tensor in weights_of(whole).items():
+            assert torch.equal(tensor, weights_of(resumed)[name]), name
+
+    def test_killed_within_an_epoch_it_repeats_that_epoch(self, datasets, tmp_path, monkeypatch):
+        expected = trainer(datasets, run_dir=tmp_path / "whole")
+        expected.fit(3)
+        killed = trainer(datasets, run_dir=tmp_path / "cut")
+        killed.fit(1)
+        steps = iter(range(3))
+        monkeypatch.setattr(killed, "_loss", lambda *_: next(steps) and None)
+        with pytest.raises((StopIteration, TypeError, AttributeError)):
+            killed.fit(3)
+        resumed = trainer(datasets, run_dir=tmp_path / "cut")
+        resumed.fit(3)
+        for name, tensor in weights_of(expected).items():
+            assert torch.equal(tensor, weights_of(resumed)[name]), name
+
+    def test_a_finished_run_is_not_trained_further(self, datasets, tmp_path):
+        trainer(datasets, run_dir=tmp_path).fit(2)
+        again = trainer(datasets, run_dir=tmp_path)
+        again.train_epoch = lambda: pytest.fail("trained again")
+        assert len(again.fit(2)) == 2
+
+    def test_an_unreadable_checkpoint_is_named(self, datasets, tmp_path):
+        (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+        with pytest.raises(DataError, match=r"checkpoint\.pt"):
+            trainer(datasets, run_dir=tmp_path).fit(1)
+
+    def test_what_a_run_leaves_behind(self, datasets, tmp_path):
+        history = trainer(datasets, run_dir=tmp_path).fit(2)
+        saved = pd.read_csv(tmp_path / "history.csv")
+        assert saved["epoch"].tolist() == [1, 2] and list(saved) == list(history)
+        np.testing.assert_allclose(saved["val_loss_total"], history["val_loss_total"])
+        assert list((tmp_path / "tensorboard").glob("events.*"))
+        assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_no_utterances_is_a_clear_error(datasets):
+    empty = feature_dataset(1)
+    t = trainer((datasets[0], empty))
+    assert math.isfinite(t.evaluate(t.val_loader)[0]["total"])
+    with pytest.raises(DataError, match="no utterance"):
+        t.evaluate(DataLoader([], collate_fn=t.val_loader.collate_fn))
