@@ -11,8 +11,8 @@ import numpy as np
 
 LINES = Path(__file__).with_name("lines.csv")
 BUCKETS = ((1, 4, 0.22), (5, 7, 0.27), (8, 10, 0.26), (11, 18, 0.25))
-"""(fewest words, most words, share): every utterance draws its length class from these shares, whatever it
-expresses, so that the number of words says nothing about the emotion."""
+"""(fewest words, most words, share): the length classes come in these shares whatever an utterance expresses
+and whatever its speaker feels, so that the number of words says nothing about the emotion."""
 SHARES = {"test": 0.27, "dev": 0.13}
 """Shares of the lines that go to these splits; the rest is for training."""
 AMBIGUOUS_SHARE = 0.3
@@ -73,11 +73,18 @@ class Prompter:
     def __init__(self, lines: dict[Stratum, list[Line]], rng: np.random.Generator) -> None:
         self.lines, self.rng = lines, rng
         self.used: dict[str, int] = defaultdict(int)
+        self.drawn: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(BUCKETS)))
 
-    def line(self, feeling: str, level: str) -> Line:
-        """A line that displays `feeling` at `level` ("strong", "weak" or "neutral")."""
-        bucket = int(self.rng.choice(len(BUCKETS), p=[share for *_, share in BUCKETS]))
-        shows = feeling
+    def _bucket(self, truth: str) -> int:
+        """The length class that is furthest behind its share among utterances of the true feeling."""
+        drawn, shares = self.drawn[truth], np.array([share for *_, share in BUCKETS])
+        behind = shares * (drawn.sum() + 1) - drawn + self.rng.uniform(0, 0.5, len(BUCKETS))
+        drawn[behind.argmax()] += 1
+        return int(behind.argmax())
+
+    def line(self, truth: str, feeling: str, level: str) -> Line:
+        """A line that displays `feeling` at `level` ("strong", "weak" or "neutral") when `truth` is felt."""
+        bucket, shows = self._bucket(truth), feeling
         if feeling == "neutral" and self.rng.random() < AMBIGUOUS_SHARE:
             shows = "ambiguous"
         candidates = self.lines[shows, "mild" if level == "weak" else "plain", bucket]

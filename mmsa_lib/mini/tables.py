@@ -46,38 +46,38 @@ AFFINITY = np.array(
 CUE_TABLE: dict[str, dict[str, tuple[float, float, float, float]]] = {
     # P(clear), P(weak), P(absent), P(misleads); for neutral, "clear" is the neutral look
     "text": {
-        "anger": (0.57, 0.10, 0.06, 0.27),
-        "disgust": (0.64, 0.10, 0.05, 0.21),
-        "fear": (0.64, 0.10, 0.05, 0.21),
-        "joy": (0.68, 0.10, 0.05, 0.17),
-        "neutral": (0.74, 0.00, 0.00, 0.26),
-        "sadness": (0.60, 0.10, 0.06, 0.24),
-        "surprise+": (0.62, 0.10, 0.05, 0.23),
-        "surprise-": (0.62, 0.10, 0.05, 0.23),
+        "anger": (0.68, 0.08, 0.05, 0.19),
+        "disgust": (0.74, 0.08, 0.04, 0.14),
+        "fear": (0.74, 0.08, 0.04, 0.14),
+        "joy": (0.78, 0.08, 0.04, 0.10),
+        "neutral": (0.82, 0.00, 0.00, 0.18),
+        "sadness": (0.71, 0.08, 0.05, 0.16),
+        "surprise+": (0.73, 0.08, 0.04, 0.15),
+        "surprise-": (0.73, 0.08, 0.04, 0.15),
     },
     "video": {
-        "anger": (0.58, 0.12, 0.05, 0.25),
-        "disgust": (0.62, 0.11, 0.05, 0.22),
-        "fear": (0.54, 0.13, 0.05, 0.28),
-        "joy": (0.60, 0.12, 0.05, 0.23),
-        "neutral": (0.68, 0.00, 0.00, 0.32),
-        "sadness": (0.54, 0.14, 0.06, 0.26),
-        "surprise+": (0.58, 0.12, 0.04, 0.26),
-        "surprise-": (0.58, 0.12, 0.04, 0.26),
+        "anger": (0.63, 0.08, 0.04, 0.25),
+        "disgust": (0.67, 0.08, 0.04, 0.21),
+        "fear": (0.62, 0.08, 0.04, 0.26),
+        "joy": (0.66, 0.08, 0.04, 0.22),
+        "neutral": (0.74, 0.00, 0.00, 0.26),
+        "sadness": (0.62, 0.08, 0.05, 0.25),
+        "surprise+": (0.64, 0.08, 0.04, 0.24),
+        "surprise-": (0.64, 0.08, 0.04, 0.24),
     },
     "audio": {
-        "anger": (0.66, 0.11, 0.03, 0.20),
-        "disgust": (0.57, 0.13, 0.06, 0.24),
-        "fear": (0.62, 0.12, 0.04, 0.22),
-        "joy": (0.58, 0.13, 0.06, 0.23),
-        "neutral": (0.70, 0.00, 0.00, 0.30),
-        "sadness": (0.64, 0.12, 0.04, 0.20),
-        "surprise+": (0.58, 0.12, 0.05, 0.25),
-        "surprise-": (0.58, 0.12, 0.05, 0.25),
+        "anger": (0.70, 0.08, 0.03, 0.19),
+        "disgust": (0.62, 0.08, 0.05, 0.25),
+        "fear": (0.68, 0.08, 0.03, 0.21),
+        "joy": (0.64, 0.08, 0.05, 0.23),
+        "neutral": (0.75, 0.00, 0.00, 0.25),
+        "sadness": (0.70, 0.08, 0.03, 0.19),
+        "surprise+": (0.66, 0.08, 0.04, 0.22),
+        "surprise-": (0.66, 0.08, 0.04, 0.22),
     },
 }
 
-STRONG_WHEN_MISLEADING = {"emotional": 0.8, "neutral": 0.7}
+STRONG_WHEN_MISLEADING = {"emotional": 0.9, "neutral": 0.9}
 """P(a misleading display is a strong one), by whether the true feeling is an emotion or neutral."""
 
 _FACE_AND_VOICE_MISLEAD = [
@@ -111,8 +111,8 @@ MISLEADS: dict[str, np.ndarray] = {
 }
 """P(displayed feeling | true feeling, the cue misleads); rows sum to one."""
 
-STRENGTH_BETA = {"strong": (8.0, 2.2), "weak": (5.0, 8.5)}
-"""Beta(a, b) of the strength of a strong and of a weak display: means .78 and .37, and they overlap."""
+STRENGTH_BETA = {"strong": (10.0, 1.8), "weak": (6.0, 7.0)}
+"""Beta(a, b) of the strength of a strong and of a weak display: means .85 and .46, and they overlap."""
 
 
 def prior() -> np.ndarray:
