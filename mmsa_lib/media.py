@@ -19,9 +19,7 @@ from mmsa_lib.errors import MediaError
 SAMPLE_RATE = 16_000
 
 # Playlists, subtitles and still images are not clips: probing them could open other files or never end.
-_CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpeg,mpegts,ogg,wav,w64,flac,mp3,aac,aiff,caf"
-)
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpeg,mpegts,ogg,wav,w64,flac,mp3,aac,aiff,caf"
 _OPEN_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 _MAX_PIXELS = 2**26  # a damaged header may claim a picture of many gigabytes
 _SANE_RATES = range(1_000, 768_001)  # Hz; a damaged header may also claim a sampling rate of 1 Hz
@@ -508,9 +506,7 @@ def _encode(container, frames, fps: Fraction, sound, sample_rate: int, options: 
     for i, image in enumerate(frames):
         container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")))
         if sound is not None:
-            until = (
-                len(sound) if i == len(frames) - 1 else min(len(sound), round((i + 1) * sample_rate / fps))
-            )
+            until = len(sound) if i == len(frames) - 1 else min(len(sound), round((i + 1) * sample_rate / fps))
             if until > heard:
                 container.mux(audio.encode(_sound_frame(sound[heard:until], heard, sample_rate)))
             heard = max(heard, until)

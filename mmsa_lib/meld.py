@@ -274,9 +274,7 @@ def _optional_integers(values: list[str]) -> pd.Series:
     return pd.Series([int(match[1]) if match else pd.NA for match in matches], dtype="Int64")
 
 
-def _category(
-    path: Path, columns: dict, name: str, allowed: tuple[str, ...], lines: list[int]
-) -> pd.Categorical:
+def _category(path: Path, columns: dict, name: str, allowed: tuple[str, ...], lines: list[int]) -> pd.Categorical:
     labels = [value.strip().lower() for value in columns[name]]
     for label, value, line in zip(labels, columns[name], lines, strict=True):
         if label not in allowed:
@@ -289,9 +287,7 @@ def _check_unique(path: Path, dialogues: list[int], utterances: list[int], lines
     first: dict[tuple[int, int], int] = {}
     for key, line in zip(zip(dialogues, utterances, strict=True), lines, strict=True):
         if key in first:
-            raise DataError(
-                f"{path}: lines {first[key]} and {line}: both are dialogue {key[0]} utterance {key[1]}"
-            )
+            raise DataError(f"{path}: lines {first[key]} and {line}: both are dialogue {key[0]} utterance {key[1]}")
         first[key] = line
 
 

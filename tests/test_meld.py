@@ -114,9 +114,7 @@ def test_names_and_labels_in_any_case(write):
 
 
 def test_needed_columns_are_enough(write):
-    keep = [
-        HEADER.index(name) for name in ("Utterance_ID", "Dialogue_ID", "Sentiment", "Emotion", "Utterance")
-    ]
+    keep = [HEADER.index(name) for name in ("Utterance_ID", "Dialogue_ID", "Sentiment", "Emotion", "Utterance")]
     rows = [[row[i] for i in keep] for row in ROWS]
     frame = read_annotations(write(rows=rows, header=[HEADER[i] for i in keep]), "dev")
     assert frame["dialogue_id"].tolist() == [0, 0, 3]
@@ -210,9 +208,7 @@ def test_what_is_not_a_file(tmp_path):
 @given(data=st.data())
 def test_any_bytes_give_a_table_or_a_data_error(write, data):
     good = table().encode(data.draw(st.sampled_from(["utf-8", "cp1252"])))
-    noise = st.binary(max_size=12) | st.sampled_from(
-        [b'"', b",", b"\r", b"\n", b"\0", b"\xe2\x80", b"1e9", b"\x1c"]
-    )
+    noise = st.binary(max_size=12) | st.sampled_from([b'"', b",", b"\r", b"\n", b"\0", b"\xe2\x80", b"1e9", b"\x1c"])
     content = bytearray(good if data.draw(st.booleans()) else data.draw(st.binary(max_size=200)))
     for piece in data.draw(st.lists(noise, max_size=6)):
         at = data.draw(st.integers(0, len(content)))
@@ -312,9 +308,7 @@ def test_traps_of_other_systems(tmp_path, write):
 
 def test_nothing_found_says_what_was_looked_for(tmp_path):
     (tmp_path / "deep/er/still").mkdir(parents=True)
-    with pytest.raises(
-        DataError, match=r"none of train_sent_emo\.csv, dev_sent_emo\.csv, test_sent_emo\.csv"
-    ):
+    with pytest.raises(DataError, match=r"none of train_sent_emo\.csv, dev_sent_emo\.csv, test_sent_emo\.csv"):
         find_layout(tmp_path / "deep/er/still")
     with pytest.raises(DataError, match="no such folder"):
         find_layout(tmp_path / "none")
@@ -326,9 +320,7 @@ def test_nothing_found_says_what_was_looked_for(tmp_path):
 def test_rows_get_their_clips(tmp_path, write):
     write(name="test_sent_emo.csv")
     folder = tmp_path / "output_repeated_splits_test"
-    names = (
-        "dia0_utt0.avi dia0_utt0.mp4 dia0_utt0.webm dia0_utt1.MOV dia3_utt9.mp4 ._dia3_utt0.mp4 dia3_utt0.txt"
-    )
+    names = "dia0_utt0.avi dia0_utt0.mp4 dia0_utt0.webm dia0_utt1.MOV dia3_utt9.mp4 ._dia3_utt0.mp4 dia3_utt0.txt"
     for name in (*names.split(), "final_videos_testdia3_utt0.mp4"):
         clip(folder, name)
     (folder / "dia3_utt0.mp4").mkdir()
