@@ -15,7 +15,8 @@ import numpy as np
 from mmsa_lib.mini.action_units import ACTION_UNITS, timeline
 from mmsa_lib.mini.canvas import seeded
 from mmsa_lib.mini.characters import draw_character
-from mmsa_lib.mini.face import FPS, Expression, paint
+from mmsa_lib.mini.expression import Expression
+from mmsa_lib.mini.face import FPS, paint
 from mmsa_lib.mini.look import look_of
 from mmsa_lib.mini.motion import head_and_eyes
 from mmsa_lib.mini.plan import Cue
