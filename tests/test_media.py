@@ -7,13 +7,13 @@ import sys
 from fractions import Fraction
 
 import av
+import clips
 import numpy as np
 import pytest
 
 from mmsa_lib import media
 from mmsa_lib.errors import MediaError
 from mmsa_lib.media import SAMPLE_RATE, probe, read_clip, spread_indices, write_clip
-from tests import clips
 
 
 @pytest.fixture(scope="module")
