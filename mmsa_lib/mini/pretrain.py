@@ -151,18 +151,24 @@ def score(
     for frames in reservoir.frames.split(recipe.batch):
         predicted.append(model(standardise(frames.permute(0, 4, 1, 2, 3), spec)))
     guess, truth = torch.cat(predicted).double().numpy(), reservoir.targets.double().numpy()
-    residual = ((guess - truth) ** 2).sum(0)
-    r2 = 1 - residual / ((truth - truth.mean(0)) ** 2).sum(0)
-    table = {}
-    for k, name in enumerate(TARGETS):
-        table[name] = {
-            f"AU{unit}": {
-                "r2": round(float(r2[k, i]), 3),
-                "r": round(float(np.corrcoef(guess[:, k, i], truth[:, k, i])[0, 1]), 3),
-            }
+    r2, r = agreement(guess, truth)
+    return {
+        name: {
+            f"AU{unit}": {"r2": round(float(r2[k, i]), 3), "r": round(float(r[k, i]), 3)}
             for i, unit in enumerate(ACTION_UNITS)
         }
-    return table
+        for k, name in enumerate(TARGETS)
+    }
+
+
+def agreement(guess: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """R^2 and Pearson's r along the first axis; both are 0 where either side never varies."""
+    spread, error = truth - truth.mean(0), guess - truth
+    total, own = (spread**2).sum(0), ((guess - guess.mean(0)) ** 2).sum(0)
+    varied = (total > 1e-12) & (own > 1e-12)
+    r2 = np.where(varied, 1 - (error**2).sum(0) / np.maximum(total, 1e-12), 0.0)
+    r = np.where(varied, (spread * guess).sum(0) / np.sqrt(np.maximum(total * own, 1e-24)), 0.0)
+    return r2, r
 
 
 # ------------------------------------------------------------------------------------------ saving
