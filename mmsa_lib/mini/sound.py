@@ -72,7 +72,8 @@ def creak(waveform: np.ndarray, sample_rate: int, depth: float, rng: np.random.G
     pulses = np.zeros(len(waveform))
     places = np.cumsum(steps).astype(int)
     pulses[places[places < len(waveform)]] = 1.0
-    decay = np.exp(-np.arange(round(0.06 * sample_rate)) / (0.012 * sample_rate))
+    t = np.arange(round(0.06 * sample_rate)) / sample_rate
+    decay = (1 - np.exp(-t / 0.002)) * np.exp(-t / 0.012)  # a soft attack: a sudden one would click
     gate = signal.oaconvolve(pulses, decay)[: len(waveform)]
     gate = np.clip(gate / max(float(gate.max()), 1e-9), 0, 1)
     depth = min(depth, 1.0) * 0.9
