@@ -41,7 +41,7 @@ _OPTIONAL = ("speaker", "srno", "season", "episode", "starttime", "endtime")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]{1,6}))?")
 _INTEGER = re.compile(r"([0-9]{1,9})(?:\.0*)?")  # spreadsheets like to write 3 as 3.0
 # A control character of this range is never meant: it is a cp1252 byte that was taken for Latin-1.
-_C1 = {c: bytes([c]).decode("cp1252") for c in range(0x80, 0xA0) if c not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
+_C1 = re.compile("[\x80-\x9f]")
 
 
 # ---------------------------------------------------------------- finding
@@ -235,7 +235,7 @@ def _read_text(path: Path) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError:  # line by line: files put together from two sources exist
         text = "\n".join(_decode_line(line) for line in data.split(b"\n"))
-    return text.translate(_C1)
+    return _C1.sub(lambda match: _decode_line(match[0].encode("latin-1")), text)
 
 
 def _decode_line(line: bytes) -> str:
