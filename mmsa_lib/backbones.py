@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import transformers
@@ -200,7 +201,7 @@ def _torchvision_state(name: str) -> dict[str, Tensor]:
     weights = _video_weights(name)
     try:
         return weights.get_state_dict(progress=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, UnpicklingError) as error:
         reason = str(error).strip().splitlines()[0][:160]
         raise BackboneError(
             f"video backbone {name!r} could not be loaded ({reason}); with network it downloads itself, "

@@ -58,8 +58,10 @@ def train(
     backbone_learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None,
     class_weights: Annotated[str | None, typer.Option(help="none, sqrt, inverse or effective")] = None,
     pooling: Annotated[str | None, typer.Option(help="mean, cls or pooler")] = None,
+    linear_mel: Annotated[bool, typer.Option("--linear-mel", help="mel power instead of its logarithm")] = False,
     selection: Annotated[str | None, typer.Option(help="best epoch by: loss or emotion_weighted_f1")] = None,
     modality_dropout: Annotated[float | None, typer.Option(min=0.0, max=1.0)] = None,
+    precision: Annotated[str | None, typer.Option(help="mixed precision: no, bf16 or fp16")] = None,
     text_backbone: Annotated[str | None, typer.Option(help="any Hugging Face encoder, by name or folder")] = None,
     video_backbone: Annotated[str | None, typer.Option(help="any torchvision video model")] = None,
     features: Features = None,
@@ -70,12 +72,13 @@ def train(
     from mmsa_lib import experiment
     from mmsa_lib.class_weights import SCHEMES
     from mmsa_lib.encoders import POOLINGS
-    from mmsa_lib.trainer import SELECTIONS
+    from mmsa_lib.trainer import PRECISIONS, SELECTIONS
 
     _check("--preset", preset, PRESETS)
     _check("--class-weights", class_weights, SCHEMES)
     _check("--pooling", pooling, POOLINGS)
     _check("--selection", selection, SELECTIONS)
+    _check("--precision", precision, PRECISIONS)
     changes = {
         "modalities": _names(modalities),
         "finetune": _names(finetune),
@@ -87,8 +90,10 @@ def train(
         "backbone_learning_rate": backbone_learning_rate,
         "class_weights": class_weights,
         "pooling": pooling,
+        "log_mel": False if linear_mel else None,
         "selection": selection,
         "modality_dropout": modality_dropout,
+        "precision": precision,
         "text_backbone": text_backbone,
         "video_backbone": video_backbone,
     }

@@ -93,7 +93,7 @@ class VideoEncoder(_BackboneEncoder):
         dropout: float = 0.2,
     ) -> None:
         network, width = load_video_backbone(backbone, pretrained)
-        super().__init__(network, frozen)
+        super().__init__(network.to(memory_format=torch.channels_last_3d), frozen)  # the faster layout
         self.width = width
         self.projection = nn.Sequential(nn.Linear(width, output_size), nn.ReLU(), nn.Dropout(dropout))
         self.spec = video_spec(backbone)
@@ -104,6 +104,7 @@ class VideoEncoder(_BackboneEncoder):
             video_frames = standardise(video_frames, self.spec)
         if self.training and not self.frozen:
             video_frames = random_flip(video_frames)
+        video_frames = video_frames.contiguous(memory_format=torch.channels_last_3d)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return self.backbone(video_frames)
 

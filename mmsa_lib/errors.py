@@ -21,5 +21,9 @@ class MediaError(MMSAError):
         return type(self), (self.path, self.reason)
 
 
+class TrainingError(MMSAError):
+    """Training that cannot go on, such as a loss that is no longer a number."""
+
+
 class BackboneError(MMSAError):
     """Pretrained weights that cannot be had, or are not the ones a saved model was trained on."""

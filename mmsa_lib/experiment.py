@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from mmsa_lib import __version__
@@ -147,6 +148,7 @@ def build_trainer(
         selection=preset.selection,
         early_stopping=preset.early_stopping,
         run_dir=run_dir,
+        accelerator=Accelerator(mixed_precision=preset.precision),
         progress=progress,
     )
 

@@ -28,6 +28,7 @@ class Preset:
     patience: int = 2
     selection: str = "emotion_weighted_f1"
     early_stopping: int | None = 8
+    precision: str = "no"  # mixed precision of Accelerate: no, bf16 or fp16; on a CPU keep to no
     seed: int = 0
 
 

@@ -20,13 +20,14 @@ from tqdm.auto import tqdm
 
 from mmsa_lib.class_weights import compute_class_weights
 from mmsa_lib.dataset import MODEL_INPUTS
-from mmsa_lib.errors import DataError
+from mmsa_lib.errors import DataError, TrainingError
 from mmsa_lib.metrics import TASKS, classification_metrics
 from mmsa_lib.model import MultimodalSentimentModel
 
 LOGITS = {"emotion": "emotions", "sentiment": "sentiments"}
 LABELS = {"emotion": "emotion_label", "sentiment": "sentiment_label"}
 CHECKPOINT = "checkpoint.pt"
+PRECISIONS = ("no", "bf16", "fp16")
 SELECTIONS = ("loss", "emotion_weighted_f1")
 Losses = dict[str, float]
 Metrics = dict[str, float]
@@ -188,6 +189,10 @@ class MultimodalTrainer:
     def _one_epoch(self) -> dict[str, float]:
         rate = self.optimizer.param_groups[0]["lr"]
         results = {"train": self.train_epoch(), "val": self.evaluate(self.val_loader, "val")}
+        if not math.isfinite(results["train"][0]["total"] + results["val"][0]["total"]):
+            raise TrainingError(
+                f"the loss of epoch {self.epoch} is not a number; lower the learning rate, or train with precision no"
+            )
         self.scheduler.step(results["val"][0]["total"])
         row: dict[str, float] = {"epoch": self.epoch, "learning_rate": rate}
         for phase, (losses, metrics) in results.items():

@@ -12,7 +12,7 @@ from worlds import feature_dataset
 
 from mmsa_lib import MultimodalSentimentModel, MultimodalTrainer, compute_class_weights
 from mmsa_lib.dataset import make_loader
-from mmsa_lib.errors import DataError
+from mmsa_lib.errors import DataError, TrainingError
 
 
 def build(**options):
@@ -172,6 +172,14 @@ class TestResume:
         np.testing.assert_allclose(saved["val_loss_total"], history["val_loss_total"])
         assert list((tmp_path / "tensorboard").glob("events.*"))
         assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_loss_that_is_no_number_stops_the_training(datasets):
+    model = build()
+    with torch.no_grad():
+        model.fusion[0].weight[0, 0] = float("nan")
+    with pytest.raises(TrainingError, match="epoch 1"):
+        trainer(datasets, model).fit(3)
 
 
 def test_no_utterances_is_a_clear_error(datasets):
