@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
@@ -24,6 +25,7 @@ from mmsa_lib.backbones import fingerprint
 from mmsa_lib.dataset import MELDDataset
 from mmsa_lib.encoders import TextEncoder, VideoEncoder
 from mmsa_lib.errors import MediaError
+from mmsa_lib.layers import length_mask
 from mmsa_lib.model import MultimodalSentimentModel
 from mmsa_lib.preprocess import MAX_AUDIO_SECONDS, MAX_TOKENS
 
@@ -160,26 +162,31 @@ def _sources(table: pd.DataFrame, modality: str) -> list:
 # --------------------------------------------------------------------------------------- extraction
 
 
-@torch.inference_mode()
-def _extract_text(store: _Store, encoder: TextEncoder, device: str | torch.device, batch_size: int = 64) -> None:
-    """Texts of similar length share a batch, so that hardly any computation goes into padding."""
+def _extract_text(store: _Store, encoder: TextEncoder, device: str | torch.device) -> None:
     dataset, encoder = store.dataset, encoder.to(device)
     missing = store.missing("text")
     for rows in tqdm(missing, desc=f"text features ({store.split})", unit="chunk", disable=not missing):
         tokens = [dataset.tokens(row) for row in rows]
-        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
-        out: Rows = [None] * len(tokens)
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            padded = torch.nn.utils.rnn.pad_sequence(
-                [tokens[i] for i in batch], batch_first=True, padding_value=dataset.pad_token_id
-            )
-            lengths = torch.tensor([len(tokens[i]) for i in batch])
-            mask = torch.arange(padded.shape[1]) < lengths[:, None]
-            pooled = encoder.features({"input_ids": padded.to(device), "attention_mask": mask.long().to(device)})
-            for i, vector in zip(batch, pooled.cpu(), strict=True):
-                out[i] = vector.clone()
-        store.write("text", rows, out, {})
+        store.write("text", rows, text_vectors(encoder, tokens, dataset.pad_token_id, device), {})
+
+
+@torch.inference_mode()
+def text_vectors(
+    encoder: TextEncoder, tokens: list[Tensor], pad_token_id: int, device: str | torch.device, batch_size: int = 64
+) -> list[Tensor]:
+    """Pooled features (hidden,) of each text, in the order given.
+
+    Texts of similar length share a batch, so that hardly any computation goes into padding.
+    """
+    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+    vectors: dict[int, Tensor] = {}
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        ids = pad_sequence([tokens[i] for i in batch], batch_first=True, padding_value=pad_token_id)
+        mask = length_mask(torch.tensor([len(tokens[i]) for i in batch]), ids.shape[1])
+        pooled = encoder.features({"input_ids": ids.to(device), "attention_mask": mask.long().to(device)})
+        vectors |= {i: vector.clone() for i, vector in zip(batch, pooled.cpu(), strict=True)}
+    return [vectors[i] for i in range(len(tokens))]
 
 
 @torch.inference_mode()
