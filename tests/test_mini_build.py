@@ -78,6 +78,16 @@ def test_cues_say_what_the_plans_say(plans):
     assert float(row["audio_strength"]) == plans[0].audio.strength
 
 
+@pytest.mark.parametrize("length", [0, 1, 2039, 2040, 2041, 2047, 2048, 5000])
+def test_round_up_appends_one_free_box(length):
+    clip = bytes(range(256)) * 20
+    padded = builder.round_up(clip[:length], 2048)
+    assert len(padded) % 2048 == 0 and padded[:length] == clip[:length]
+    box = padded[length:]
+    assert len(box) < 2048 + 8
+    assert not box or (int.from_bytes(box[:4], "big"), box[4:8]) == (len(box), b"free")
+
+
 def test_checksums_are_what_sha256sum_says(tmp_path):
     (tmp_path / "train_splits").mkdir()
     (tmp_path / "cues.csv").write_bytes(b"a")
