@@ -69,7 +69,7 @@ def train(
     restart: Annotated[bool, typer.Option("--restart", help="start over in this run directory")] = False,
 ) -> None:
     """Train a model, test it, and leave weights, numbers and pictures in the run directory."""
-    from mmsa_lib import experiment
+    from mmsa_lib import experiment, runs
     from mmsa_lib.class_weights import SCHEMES
     from mmsa_lib.encoders import POOLINGS
     from mmsa_lib.trainer import PRECISIONS, SELECTIONS
@@ -98,9 +98,9 @@ def train(
         "video_backbone": video_backbone,
     }
     chosen = replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None})
-    kept = features or experiment.features_folder(run)
+    kept = features or runs.features_folder(run)
     result = experiment.train(chosen, data, run, kept, restart=restart, num_workers=workers)
-    print(results_table(result, _ceiling(data)))
+    print(results_table(result))
     print("\n".join(f"{path}" for path in sorted(run.glob("*.png"))))
 
 
@@ -115,11 +115,11 @@ def evaluate(
     workers: Workers = 2,
 ) -> None:
     """Test a trained run on any data in MELD's layout."""
-    from mmsa_lib import experiment
+    from mmsa_lib import experiment, runs
     from mmsa_lib.meld import SPLITS
 
     _check("--split", split, SPLITS)
-    kept = features or experiment.features_folder(run)
+    kept = features or runs.features_folder(run)
     result = experiment.evaluate(run, data, split, kept, without=_names(without) or (), num_workers=workers)
     print(json.dumps(result, indent=1) if as_json else results_table(result))
 
@@ -181,14 +181,15 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def results_table(result: dict, ceiling: dict | None = None) -> str:
+def results_table(result: dict) -> str:
     """Both tasks as lines of text: accuracy, weighted F1 with its interval, macro F1; baseline beside it."""
+    ceiling = result.get("ceiling")
     lines = [f"test on {result['n']} utterances            accuracy  weighted F1  95 % interval  macro F1"]
     for task in ("emotion", "sentiment"):
         scores, low_high = result[task], result[task]["interval_95"]["weighted_f1"]
         lines.append(_line(task, "majority class", scores["majority"]))
         lines.append(_line(task, "this model", scores, low_high))
-        if ceiling and task in ceiling:
+        if ceiling:
             lines.append(_line(task, "best possible", ceiling[task]))
     return "\n".join(lines)
 
@@ -197,12 +198,6 @@ def _line(task: str, name: str, scores: dict, interval: tuple[float, float] | No
     spread = f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
     macro = f"{scores['macro_f1']:8.3f}" if "macro_f1" in scores else ""
     return f"{task:<10} {name:<24} {scores['accuracy']:8.3f}  {scores['weighted_f1']:11.3f}  {spread:>14}  {macro}"
-
-
-def _ceiling(data: Path) -> dict | None:
-    """The best scores the embedded data allows; other data does not come with such knowledge."""
-    path = data / "ceiling.json"
-    return json.loads(path.read_text()).get("all") if path.is_file() else None
 
 
 def _check(option: str, value: str | None, allowed) -> None:

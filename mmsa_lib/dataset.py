@@ -1,10 +1,10 @@
 """Utterances as tensors: `MELDDataset` gives one, `collate` makes a batch, `make_loader` batches of like length."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,6 @@ from mmsa_lib.labels import EMOTION_INDEX, MODALITIES, SENTIMENT_INDEX
 from mmsa_lib.media import read_clip
 from mmsa_lib.meld import load_split
 from mmsa_lib.preprocess import MAX_AUDIO_SECONDS, MelSpec, log_mel, prepare_frames, standardise, tokenize
-
-if TYPE_CHECKING:
-    from mmsa_lib.features import Features
 
 Item = dict[str, Any]
 MODEL_INPUTS = ("text_inputs", "video_frames", "audio_features", "audio_lengths", "modality_mask")
@@ -54,7 +51,7 @@ class MELDDataset(Dataset):
         text_backbone: str = MINILM,
         video_backbone: str = "r3d_mini",
         mel: MelSpec = MelSpec(),
-        features: "Features | None" = None,
+        features: Mapping[str, Sequence[Tensor | None]] | None = None,
     ) -> None:
         self.table = data if isinstance(data, pd.DataFrame) else load_split(data, split)
         self.modalities = tuple(modalities)

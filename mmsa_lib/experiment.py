@@ -1,13 +1,9 @@
 """A whole experiment: data and preset in, a run directory with a tested model, figures and numbers out."""
 
 import json
-import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,19 +11,26 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from mmsa_lib import __version__
 from mmsa_lib.dataset import MELDDataset, make_loader
 from mmsa_lib.errors import DataError, MediaError
 from mmsa_lib.features import extract
 from mmsa_lib.labels import MODALITIES
 from mmsa_lib.meld import load_split
 from mmsa_lib.metrics import TASKS, report
-from mmsa_lib.model import WEIGHTS_NAME, MultimodalSentimentModel
+from mmsa_lib.model import MultimodalSentimentModel
 from mmsa_lib.preprocess import MelSpec
 from mmsa_lib.presets import Preset
-from mmsa_lib.trainer import CHECKPOINT, LABELS, LOGITS, MultimodalTrainer
+from mmsa_lib.runs import (
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    load_run,
+    mark_finished,
+    open_run,
+    write_json,
+    write_predictions,
+)
+from mmsa_lib.trainer import LABELS, LOGITS, MultimodalTrainer
 
-RUN_FILE, METRICS_FILE, PREDICTIONS_FILE = "run.json", "metrics.json", "predictions.csv"
 EVALUATION_BATCH = 128
 
 
@@ -55,6 +58,17 @@ def read_table(preset: Preset, data: str | Path, split: str) -> pd.DataFrame:
     return table
 
 
+def raw_dataset(preset: Preset, table: pd.DataFrame) -> MELDDataset:
+    """A table prepared the way the preset's backbones want it, clips decoded when an item is asked for."""
+    return MELDDataset(
+        table,
+        modalities=preset.modalities,
+        text_backbone=preset.text_backbone,
+        video_backbone=preset.video_backbone,
+        mel=MelSpec(log=preset.log_mel),
+    )
+
+
 def build_dataset(
     preset: Preset,
     model: MultimodalSentimentModel,
@@ -65,13 +79,7 @@ def build_dataset(
     num_workers: int = 2,
 ) -> MELDDataset:
     """One split with everything a frozen part computes already in memory (made now if it was not kept)."""
-    dataset = MELDDataset(
-        table,
-        modalities=preset.modalities,
-        text_backbone=preset.text_backbone,
-        video_backbone=preset.video_backbone,
-        mel=MelSpec(log=preset.log_mel),
-    )
+    dataset = raw_dataset(preset, table)
     dataset.features = extract(dataset, model, features, device=device, num_workers=num_workers)
     return dataset
 
@@ -99,7 +107,7 @@ def train(
     tables = {split: read_table(preset, data, split) for split in ("train", "dev", "test")}
     torch.manual_seed(preset.seed)
     model = build_model(preset)
-    _open_run(run_dir, preset, data, restart)
+    open_run(run_dir, preset, data, restart)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     datasets = {
         split: build_dataset(preset, model, table, features, device=device, num_workers=num_workers)
@@ -114,6 +122,7 @@ def train(
         "sentiment": datasets["train"].sentiment_labels,
     }
     result = summarize(outputs, train_labels) | {
+        "ceiling": known_ceiling(data, preset.modalities),
         "best_epoch": trainer.best["epoch"],
         "epochs": trainer.epoch,
         "seconds": {"features": extracted - started, "training": time.perf_counter() - extracted},
@@ -123,7 +132,7 @@ def train(
     write_predictions(run_dir / PREDICTIONS_FILE, datasets["test"].table, outputs)
     write_json(run_dir / METRICS_FILE, result)
     draw(run_dir, result, history, datasets["test"].table, outputs, trainer.best["epoch"])
-    _mark_finished(run_dir)
+    mark_finished(run_dir)
     return result
 
 
@@ -177,7 +186,17 @@ def evaluate(
     table = read_table(preset, data, split)
     dataset = build_dataset(preset, model, table, features, num_workers=num_workers)
     dataset.modalities = kept
-    return summarize(predict_dataset(model, dataset))
+    return summarize(predict_dataset(model, dataset)) | {
+        "ceiling": known_ceiling(data, kept) if split == "test" else None
+    }
+
+
+def known_ceiling(data: str | Path, modalities: Sequence[str]) -> dict | None:
+    """The best scores any reader of these modalities could reach; only data that were made come with it."""
+    path = Path(data) / "ceiling.json"
+    if not path.is_file():
+        return None
+    return json.loads(path.read_text())["+".join(modalities)]["without_context"]
 
 
 def predict_dataset(model: MultimodalSentimentModel, dataset: MELDDataset) -> dict[str, Tensor]:
@@ -193,81 +212,6 @@ def summarize(outputs: dict[str, Tensor], train_labels: dict[str, np.ndarray] | 
     return report(labels, predictions, train_labels)
 
 
-# ------------------------------------------------------------------------------------- run directory
-
-
-def load_run(run_dir: str | Path) -> tuple[Preset, MultimodalSentimentModel]:
-    """The settings and the trained model of a run directory, the model in eval mode."""
-    run_dir = Path(run_dir)
-    settings = read_run(run_dir)
-    if settings is None or not (run_dir / WEIGHTS_NAME).is_file():
-        raise DataError(f"{run_dir}: no trained model there; make one with `mmsa train --run {run_dir}`")
-    return preset_from_json(settings["preset"]), MultimodalSentimentModel.from_pretrained(str(run_dir))
-
-
-def preset_from_json(fields: dict[str, Any]) -> Preset:
-    return Preset(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
-
-
-def read_run(run_dir: Path) -> dict | None:
-    """What `run.json` says, None if there is none."""
-    path = run_dir / RUN_FILE
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise DataError(f"{path}: not valid JSON") from error
-
-
-def _open_run(run_dir: Path, preset: Preset, data: str | Path, restart: bool) -> None:
-    """Write `run.json`; an earlier run with the same settings goes on if it was interrupted."""
-    settings = {
-        "preset": json.loads(json.dumps(asdict(preset))),
-        "data": str(data),
-        "versions": {p: version(p) for p in ("torch", "torchvision", "torchaudio", "transformers", "av")}
-        | {"python": platform.python_version(), "mmsa_lib": __version__},
-        "finished": False,
-    }
-    earlier = read_run(run_dir)
-    trained = any((run_dir / name).is_file() for name in (CHECKPOINT, WEIGHTS_NAME))
-    if earlier is not None and trained and not restart:
-        changed = [k for k, v in settings["preset"].items() if earlier["preset"].get(k) != v]
-        changed += ["data"] if earlier["data"] != settings["data"] else []
-        if changed:
-            raise DataError(
-                f"{run_dir}: holds a run with other settings ({', '.join(changed)}); "
-                "choose another --run, or replace it with --restart"
-            )
-    if restart or earlier is None or earlier["finished"]:
-        (run_dir / CHECKPOINT).unlink(missing_ok=True)
-        for events in (run_dir / "tensorboard").glob("events.*"):
-            events.unlink()
-    write_json(run_dir / RUN_FILE, settings)
-
-
-def _mark_finished(run_dir: Path) -> None:
-    write_json(run_dir / RUN_FILE, read_run(run_dir) | {"finished": True})
-
-
-def write_json(path: Path, value: dict) -> None:
-    """Write under another name, then rename: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=1) + "\n")
-    temporary.replace(path)
-
-
-def write_predictions(path: Path, table: pd.DataFrame, outputs: dict[str, Tensor]) -> None:
-    """One line an utterance: its key, its labels and the probability of every class."""
-    columns = table[["split", "dialogue_id", "utterance_id", "emotion", "sentiment"]].reset_index(drop=True)
-    for task, names in TASKS.items():
-        probabilities = outputs[LOGITS[task]].softmax(dim=1).numpy()
-        columns = columns.join(pd.DataFrame(probabilities, columns=[f"{task}_{name}" for name in names]))
-    columns.to_csv(path.with_suffix(".tmp"), index=False, float_format="%.6f")
-    path.with_suffix(".tmp").replace(path)
-
-
 def draw(
     run_dir: Path,
     result: dict,
@@ -279,6 +223,7 @@ def draw(
     """The pictures of a run: learning curves, a confusion matrix a task, three test clips read."""
     from mmsa_lib import plots
 
+    plots.save(plots.results(result, result["ceiling"]), run_dir / "results.png")
     plots.save(plots.learning_curves(history, best_epoch), run_dir / "learning_curves.png")
     for task, names in TASKS.items():
         title = f"{task}, test split (n = {result['n']})"
@@ -315,11 +260,6 @@ def strip_samples(table: pd.DataFrame, outputs: dict[str, Tensor], count: int = 
             }
         )
     return samples
-
-
-def features_folder(run_dir: str | Path) -> Path:
-    """Where features are kept by default: beside the run directory, for all runs there."""
-    return Path(run_dir).absolute().parent / "features"
 
 
 def used_modalities(names: Sequence[str]) -> tuple[str, ...]:

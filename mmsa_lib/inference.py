@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from mmsa_lib.dataset import MODEL_INPUTS, MELDDataset, collate
+from mmsa_lib.dataset import MODEL_INPUTS, collate
 from mmsa_lib.errors import DataError
-from mmsa_lib.experiment import load_run
+from mmsa_lib.experiment import raw_dataset
 from mmsa_lib.labels import EMOTIONS, SENTIMENTS
 from mmsa_lib.media import probe
-from mmsa_lib.preprocess import MelSpec
+from mmsa_lib.runs import load_run
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,7 @@ def predict(run: str | Path, video: str | Path, text: str | None = None) -> list
             "sentiment": ["neutral"],
         }
     )
-    dataset = MELDDataset(
-        table,
-        modalities=model.modalities,
-        text_backbone=preset.text_backbone,
-        video_backbone=preset.video_backbone,
-        mel=MelSpec(log=preset.log_mel),
-    )
+    dataset = raw_dataset(preset, table)
     frames, mel = dataset.media(0)
     item = {
         "text_inputs": dataset.tokens(0) if text and "text" in model.modalities else None,
