@@ -51,7 +51,7 @@ bench: $(INSTALLED)  ## measure speed and memory
 lock:  ## resolve requirements.lock again after a change to pyproject.toml (needs uv; keeps the pins that still fit)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/ (or UV=/path/to/uv)" >&2; exit 1; }
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --fork-strategy fewest \
-		--no-config --default-index https://pypi.org/simple --no-emit-index-url \
+		--no-config --no-emit-index-url \
 		--annotation-style line --custom-compile-command "make lock" --quiet --output-file requirements.lock
 
 clean:  ## remove caches and build products (keeps .venv, data and runs)

@@ -19,7 +19,30 @@ WEIGHTS_NAME = "model.safetensors"
 Inputs = Mapping[str, Tensor] | Tensor | None
 
 
-class MultimodalSentimentModel(nn.Module, PyTorchModelHubMixin):
+MODEL_CARD = """---
+{{ card_data }}
+---
+
+# Emotion and sentiment from text, video and audio
+
+A `MultimodalSentimentModel` of the library `mmsa_lib`. It holds what was trained; frozen backbones are named in
+`config.json` and loaded from where they come from:
+
+```python
+from mmsa_lib import MultimodalSentimentModel
+
+model = MultimodalSentimentModel.from_pretrained("this folder")
+```
+"""
+
+
+class MultimodalSentimentModel(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="mmsa-lib",
+    tags=["emotion-recognition", "sentiment-analysis", "multimodal"],
+    model_card_template=MODEL_CARD,
+):
     """Text, video and audio of an utterance in; logits of 7 emotions and 3 sentiments out.
 
     Args:

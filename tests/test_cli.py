@@ -71,7 +71,7 @@ class TestTrain:
         run, _ = trained
         names = {p.name for p in run.iterdir()}
         assert names >= {"config.json", "run.json", "model.safetensors", "metrics.json", "history.csv"}
-        assert names >= {"predictions.csv", "learning_curves.png", "confusion_sentiment.png", "predictions.png"}
+        assert names >= {"predictions.csv", "learning_curves.png", "confusion_sentiment.png", "results.png"}
         metrics = json.loads((run / "metrics.json").read_text())
         assert metrics["n"] == 7 and list(metrics["left_out"]["train"]) == ["dia1_utt1.mp4"]
         predictions = pd.read_csv(run / "predictions.csv")
