@@ -78,14 +78,15 @@ def test_cues_say_what_the_plans_say(plans):
     assert float(row["audio_strength"]) == plans[0].audio.strength
 
 
-@pytest.mark.parametrize("length", [0, 1, 2039, 2040, 2041, 2047, 2048, 5000])
-def test_round_up_appends_one_free_box(length):
-    clip = bytes(range(256)) * 20
-    padded = builder.round_up(clip[:length], 2048)
-    assert len(padded) % 2048 == 0 and padded[:length] == clip[:length]
+@pytest.mark.parametrize("length", [0, 1, 8969, 8970, 8971, 20_000])
+def test_padding_appends_one_free_box_and_hides_the_size(length):
+    clip = (bytes(range(256)) * 80)[:length]
+    padded = builder.pad(clip, duration=1.0)
     box = padded[length:]
-    assert len(box) < 2048 + 8
-    assert not box or (int.from_bytes(box[:4], "big"), box[4:8]) == (len(box), b"free")
+    assert padded[:length] == clip
+    assert (int.from_bytes(box[:4], "big"), box[4:8]) == (len(box), b"free") and not any(box[8:])
+    assert (len(padded) - len(builder.pad(b"", 1.0))) % builder.SIZE_STEP == 0
+    assert len(box) < builder.SIZE_STEP + 8 or len(padded) == len(builder.pad(b"", 1.0))
 
 
 def test_checksums_are_what_sha256sum_says(tmp_path):

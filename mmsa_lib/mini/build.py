@@ -35,10 +35,10 @@ COLUMNS = (
 )
 DIALOGUES_PER_EPISODE = 8
 GAP, SCENE_CHANGE = 0.25, 20.0  # seconds between utterances and between dialogues
-CRF, AUDIO_BITRATE, PRESET = 31, 24_000, "slow"
-SIZE_STEP = 2048
-"""File sizes are rounded up to multiples of this many bytes: livelier faces cost more bits, and the size of a
-file must not tell the emotion."""
+CRF, AUDIO_BITRATE, PRESET = 31, 22_000, "slow"
+SIZE_BASE, SIZE_RATE, SIZE_STEP = 4900, 4070, 2048
+"""A file is padded to SIZE_BASE bytes plus SIZE_RATE a second, or SIZE_STEP more as often as it takes: livelier
+faces and voices cost more bits, and the size of a file must not tell the emotion."""
 JOURNAL = ".build.csv"  # lives only while a build is under way, so that --resume can go on
 
 Key = tuple[str, int, int]
@@ -64,15 +64,17 @@ def render(plan: UtterancePlan, folder: Path) -> float:
         audio_bitrate=AUDIO_BITRATE,
         preset=PRESET,
     )
-    write_atomically(path, round_up(path.read_bytes()))
+    write_atomically(path, pad(path.read_bytes(), speech.duration))
     return round(speech.duration, 3)
 
 
-def round_up(clip: bytes, step: int = SIZE_STEP) -> bytes:
-    """An mp4 file made as long as the next multiple of `step`, by a `free` box, which players skip."""
-    spare = -len(clip) % step
-    spare += step if 0 < spare < 8 else 0  # a box has a header of eight bytes
-    return clip + (spare.to_bytes(4, "big") + b"free" + bytes(spare - 8) if spare else b"")
+def pad(clip: bytes, duration: float) -> bytes:
+    """An mp4 file made as long as its duration in seconds says, by a `free` box, which players skip."""
+    size = SIZE_BASE + round(SIZE_RATE * duration)
+    while size < len(clip) + 8:  # a box has a header of eight bytes
+        size += SIZE_STEP
+    spare = size - len(clip)
+    return clip + spare.to_bytes(4, "big") + b"free" + bytes(spare - 8)
 
 
 def timestamp(seconds: float) -> str:

@@ -10,7 +10,7 @@ from string import Template
 
 from mmsa_lib.labels import EMOTIONS, SENTIMENTS
 from mmsa_lib.mini import tables
-from mmsa_lib.mini.build import AUDIO_BITRATE, CRF, FOLDERS, SIZE_STEP, parse_timestamp, read_rows, write_atomically
+from mmsa_lib.mini.build import AUDIO_BITRATE, CRF, FOLDERS, parse_timestamp, read_rows, write_atomically
 from mmsa_lib.mini.ceiling import ceilings
 from mmsa_lib.mini.dialogue import KEEP_TURN
 from mmsa_lib.mini.plan import KINDS, Character, UtterancePlan
@@ -138,7 +138,6 @@ def datasheet(folder: Path, plans: list[UtterancePlan], seed: int, scores: dict[
         "error": f"{max(_errors(scores)):.3f}",
         "speakers": _speakers(plans),
         "people": len({plan.character for plan in plans}),
-        "size_step": SIZE_STEP,
         "crf": CRF,
         "bitrate": AUDIO_BITRATE // 1000,
     }
