@@ -1,4 +1,4 @@
-"""Short clips of random faces that move random action units: what `r3d_mini` is pretrained on.
+"""Random faces that show random action units, single or in short clips: what `r3d_mini` is pretrained on.
 
 The characters come from seeds that the data set never uses. Nothing here knows of an emotion. (Kept apart
 from `pretrain`, so that the processes that draw need no torch.)
@@ -6,7 +6,7 @@ from `pretrain`, so that the processes that draw need no torch.)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 
 import cv2
@@ -17,7 +17,7 @@ from mmsa_lib.mini.canvas import seeded
 from mmsa_lib.mini.characters import draw_character
 from mmsa_lib.mini.expression import Expression
 from mmsa_lib.mini.face import FPS, paint
-from mmsa_lib.mini.look import look_of
+from mmsa_lib.mini.look import Pose, look_of
 from mmsa_lib.mini.motion import head_and_eyes
 from mmsa_lib.mini.plan import Cue
 from mmsa_lib.mini.scene import make_scene
@@ -25,7 +25,7 @@ from mmsa_lib.mini.scene import make_scene
 FRAMES, SIDE = 8, 64
 FIRST_SEED = 1_000_000_000  # characters of the data set have seeds far below
 TARGETS = ("mean", "apex", "change")
-"""What is predicted of each unit: its mean, its largest value, second half minus first half of the clip."""
+"""What is predicted of each unit of a clip: its mean, its largest value, second half minus first half of the clip."""
 
 
 def random_units(rng: np.random.Generator) -> np.ndarray:
@@ -44,7 +44,27 @@ def babble(duration: float, times: np.ndarray, rng: np.random.Generator) -> np.n
     return syllables * ((times > start) & (times < end))
 
 
-def draw_example(index: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def plain_units(rng: np.random.Generator) -> np.ndarray:
+    """Amplitudes (A,) of a random third of the action units, all of them well visible."""
+    return (rng.random(len(ACTION_UNITS)) < 0.35) * rng.uniform(0.4, 1.0, len(ACTION_UNITS))
+
+
+def draw_frame(index: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """One plain example: a frame (1, 64, 64, 3) uint8 RGB and its units (1, A) float32."""
+    cv2.setNumThreads(1)
+    rng = seeded(FIRST_SEED, seed, index, 1)
+    character = draw_character("passer-by", FIRST_SEED + seed * 1_000_000 + index)
+    units = plain_units(rng)
+    turn = rng.normal(0, (0.15, 0.06, 0.05, 0.03, 0.02)).clip(-0.35, 0.35)
+    mouth = rng.random() * (rng.random() < 0.4)
+    gaze = rng.normal(0, (0.35, 0.2)).clip(-1, 1)
+    moment = Expression(dict(zip(ACTION_UNITS, units.tolist(), strict=True)), mouth, 0.0, (gaze[0], gaze[1]))
+    scene = make_scene(character, (FIRST_SEED, seed, index), supersample=3)
+    frame = paint(look_of(character), scene, moment, Pose(*turn.tolist()))
+    return _film([frame], rng), units[None].astype(np.float32)
+
+
+def draw_clip(index: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """One example: frames (8, 64, 64, 3) uint8 RGB and targets (3, A) float32, see `TARGETS`.
 
     Every index is another character; held-out examples take indices of their own.
@@ -88,15 +108,19 @@ def _film(frames: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     return small
 
 
-def _example(task: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    return draw_example(*task)
+Drawer = Callable[[int, int], tuple[np.ndarray, np.ndarray]]  # index, seed -> frames, targets
 
 
-def examples(indices: range, seed: int, jobs: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _draw(task: tuple[Drawer, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    drawer, index, seed = task
+    return drawer(index, seed)
+
+
+def examples(drawer: Drawer, indices: range, seed: int, jobs: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Examples in the order of `indices`, drawn by `jobs` processes (0: in this one)."""
-    tasks = ((index, seed) for index in indices)
+    tasks = ((drawer, index, seed) for index in indices)
     if jobs == 0:
-        yield from map(_example, tasks)
+        yield from map(_draw, tasks)
         return
     with get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap(_example, tasks, chunksize=4)
+        yield from pool.imap(_draw, tasks, chunksize=8)
