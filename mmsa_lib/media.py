@@ -504,7 +504,8 @@ def _encode(container, frames, fps: Fraction, sound, sample_rate: int, options: 
         stream.codec_context.thread_count = 1  # the bytes must not depend on the number of cores
     heard = 0
     for i, image in enumerate(frames):
-        container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")))
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
+        container.mux(video.encode(picture.reformat(format="yuv420p", threads=1)))
         if sound is not None:
             until = len(sound) if i == len(frames) - 1 else min(len(sound), round((i + 1) * sample_rate / fps))
             if until > heard:

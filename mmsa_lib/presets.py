@@ -15,12 +15,12 @@ class Preset:
     pooling: str = "mean"
     finetune: tuple[str, ...] = ()
     random_backbones: tuple[str, ...] = ()
-    modality_dropout: float = 0.15
+    modality_dropout: float = 0.3
     spec_augment: bool = True
     log_mel: bool = True
     epochs: int = 40
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     backbone_learning_rate: float = 2e-5
     weight_decay: float = 1e-5
     label_smoothing: float = 0.05

@@ -16,9 +16,7 @@ from mmsa_lib.mini.plan import BEARDS, FACE_SHAPES, HAIR_STYLES, Cue, UtteranceP
 from mmsa_lib.mini.scene import make_scene
 
 NEUTRAL = Cue("neutral", 0.0, 0, "absent")
-PERSON = replace(
-    draw_character("Ada", 11, "female", "adult"), hair_style="bun", glasses=False, face_shape="oval"
-)
+PERSON = replace(draw_character("Ada", 11, "female", "adult"), hair_style="bun", glasses=False, face_shape="oval")
 
 
 def plan_of(video: Cue, seed: int = 5, **changes) -> UtterancePlan:
@@ -159,9 +157,7 @@ def test_strong_expressions_are_nearest_to_their_own_prototype():
 
 def test_surprise_has_two_faces():
     def mean(valence):
-        return np.mean(
-            [expression(Cue("surprise", 1.0, valence, "clear"), seeded(k)) for k in range(100)], axis=0
-        )
+        return np.mean([expression(Cue("surprise", 1.0, valence, "clear"), seeded(k)) for k in range(100)], axis=0)
 
     assert mean(1)[AU_INDEX[12]] > mean(-1)[AU_INDEX[12]] + 0.2
     assert mean(-1)[AU_INDEX[4]] > mean(1)[AU_INDEX[4]] + 0.1

@@ -169,9 +169,7 @@ def test_speech_keeps_its_promises_and_repeats_itself():
 @needs_espeak
 def test_voice_shows_the_audio_cue_and_nothing_else():
     plan, other = plan_of(Cue("joy", 0.8, 1, "clear")), Cue("anger", 1.0, -1, "clear")
-    disguised = replace(
-        plan, emotion="anger", sentiment="negative", video=other, text_cue=other, split="test"
-    )
+    disguised = replace(plan, emotion="anger", sentiment="negative", video=other, text_cue=other, split="test")
     np.testing.assert_array_equal(voice.speak(plan).waveform, voice.speak(disguised).waveform)
     changed = voice.speak(replace(plan, audio=other)).waveform
     assert len(changed) != len(voice.speak(plan).waveform) or (changed != voice.speak(plan).waveform).any()
@@ -192,8 +190,7 @@ def test_length_and_level_hardly_tell_the_emotion():
 def test_pitch_setting_follows_the_character():
     plan = plan_of(NEUTRAL)
     low, high = (
-        voice.speak(replace(plan, character=replace(plan.character, pitch_hz=hz))).waveform
-        for hz in (160, 250)
+        voice.speak(replace(plan, character=replace(plan.character, pitch_hz=hz))).waveform for hz in (160, 250)
     )
 
     def pitch(x):

@@ -74,9 +74,7 @@ def run_elsewhere(code: str, folder: Path, **environment: str) -> str:
     """Standard output of `code` in a fresh interpreter started in `folder`."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     command = [sys.executable, "-c", code]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=True
-    ).stdout
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 # --- dependencies ---------------------------------------------------------------------------------------

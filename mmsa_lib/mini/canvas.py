@@ -26,9 +26,7 @@ def _spline_basis(count: int, closed: bool, steps: int) -> np.ndarray:
     """Matrix (samples, count) that turns control points into samples of their Catmull-Rom curve."""
     segments = count if closed else count - 1
     t = np.arange(steps) / steps
-    weights = 0.5 * np.stack(
-        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3]
-    )
+    weights = 0.5 * np.stack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3])
     basis = np.zeros((segments * steps + (not closed), count))
     for segment in range(segments):
         for k in range(4):
@@ -93,9 +91,7 @@ class Canvas:
         widths = (widths, widths) if isinstance(widths, (int, float)) else widths
         self.fill(taper(np.asarray(points, dtype=np.float64), widths), colour)
 
-    def ellipse(
-        self, centre: Sequence[float], radii: Sequence[float], colour: Colour, angle: float = 0.0
-    ) -> None:
+    def ellipse(self, centre: Sequence[float], radii: Sequence[float], colour: Colour, angle: float = 0.0) -> None:
         """A filled ellipse; `angle` in radians turns it clockwise on the screen."""
         self.fill(ellipse_points(centre, radii, angle), colour)
 

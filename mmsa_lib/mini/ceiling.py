@@ -167,9 +167,7 @@ def with_context(subset: tuple[str, ...], dialogues: int, seed: int) -> dict[str
         turns = [sorted(set(turns)).index(turn) for turn in turns]
         feelings = draw_dialogue(rng, turns)
         displays = [[rng.choice(NUM_DISPLAYS, p=table[f]) for table in tables] for f in feelings]
-        likelihoods = [
-            np.prod([t[:, d] for t, d in zip(tables, shown, strict=True)], axis=0) for shown in displays
-        ]
+        likelihoods = [np.prod([t[:, d] for t, d in zip(tables, shown, strict=True)], axis=0) for shown in displays]
         truths += feelings
         beliefs.append(posteriors(turns, np.array(likelihoods)))
     truth, belief = np.array(truths), np.concatenate(beliefs)

@@ -90,9 +90,7 @@ def draw_eye(canvas: Canvas, head: Head, look: Look, moment: Expression, s: floa
         flick = head.at([tip - (s * 0.03, 0.02), tip + (s * 0.07, -0.05)])
         canvas.stroke(flick, (34, 24, 28), (lash, 0.2 * lash))
     crease = upper[4:-2] - (0, 0.065 - 0.02 * moment[5] + 0.03 * moment.blink)
-    canvas.stroke(
-        head.at(crease), mix(look.skin, look.line, 0.55), (0.01 * scale, 0.034 * scale, 0.01 * scale)
-    )
+    canvas.stroke(head.at(crease), mix(look.skin, look.line, 0.55), (0.01 * scale, 0.034 * scale, 0.01 * scale))
 
 
 def _eyeball(canvas: Canvas, head: Head, look: Look, centre: tuple[float, float], lid: np.ndarray) -> None:
@@ -172,14 +170,8 @@ def _lips(look: Look, moment: Expression, jaw: float) -> Lips:
     )
     y = 0.80
     parted = max(moment[25] - 0.5 * tight, 0.0)
-    gap = (
-        0.11 * parted
-        + 0.32 * moment[26] * (0.6 + 0.4 * parted)
-        + 0.19 * moment.mouth_open * (1 - 0.3 * tight)
-    )
-    gap = max(gap - 0.04 * moment[17], 0.0) + 0.05 * moment[10] * (
-        0.3 + 0.7 * (parted + moment.mouth_open > 0.1)
-    )
+    gap = 0.11 * parted + 0.32 * moment[26] * (0.6 + 0.4 * parted) + 0.19 * moment.mouth_open * (1 - 0.3 * tight)
+    gap = max(gap - 0.04 * moment[17], 0.0) + 0.05 * moment[10] * (0.3 + 0.7 * (parted + moment.mouth_open > 0.1))
     corner = y - 0.19 * smile + 0.19 * frown + 0.05 * stretch + 0.30 * gap
     raise_up = 0.10 * moment[10] + 0.05 * moment[9]
     push = 0.075 * moment[17]
@@ -228,17 +220,13 @@ def _inside(canvas: Canvas, head: Head, lips: Lips, moment: Expression) -> None:
     """Tongue and teeth, painted inside the opening."""
     bottom, width = lips.lower_in[2], abs(lips.lower_in[4, 0])
     if lips.gap > 0.12:
-        canvas.fill(
-            head.at(ellipse_points(bottom + (0, 0.02), (0.62 * width, 0.45 * lips.gap))), (186, 84, 88)
-        )
+        canvas.fill(head.at(ellipse_points(bottom + (0, 0.02), (0.62 * width, 0.45 * lips.gap))), (186, 84, 88))
     band = min(0.55 * lips.gap, 0.11) * (0.55 + 0.45 * min(1.0, moment[12] + moment[10] + moment[20]))
     teeth = np.concatenate([lips.upper_in - (0, 0.03), (lips.upper_in + (0, band))[::-1]])
     canvas.fill(head.at(smooth(teeth)), (244, 240, 232))
     bared = max(moment[20], moment[10] * 0.4)
     if bared > 0.25 and lips.gap > 0.07:
-        lower = np.concatenate(
-            [lips.lower_in + (0, 0.03), (lips.lower_in - (0, 0.25 * lips.gap * bared))[::-1]]
-        )
+        lower = np.concatenate([lips.lower_in + (0, 0.03), (lips.lower_in - (0, 0.25 * lips.gap * bared))[::-1]])
         canvas.fill(head.at(smooth(lower)), (228, 222, 214))
 
 
@@ -277,9 +265,7 @@ def draw_beard(canvas: Canvas, head: Head, look: Look, jaw: float, outline: np.n
         canvas.fill(head.curve(low, 0.35, closed=True), look.hair)
         for x in (-0.5, -0.25, 0.0, 0.25, 0.5):
             hair = [(x, chin - 0.28), (x * 0.94, chin - 0.12), (x * 0.86, chin + 0.02)]
-            canvas.stroke(
-                head.curve(hair, 0.4), mix(look.hair, look.hair_dark, 0.35), (0.0, 0.04 * head.scale, 0.0)
-            )
+            canvas.stroke(head.curve(hair, 0.4), mix(look.hair, look.hair_dark, 0.35), (0.0, 0.04 * head.scale, 0.0))
     if kind in ("moustache", "full"):
         right = [(0.0, 0.60), (0.2, 0.575), (0.42, 0.70), (0.47, 0.82)]
         low = [(0.40, 0.76), (0.2, 0.70), (0.0, 0.69)]
@@ -300,9 +286,7 @@ def draw_glasses(canvas: Canvas, head: Head, look: Look, scene: Scene) -> None:
         power = 0.55 if square else 1.0
         rx, ry = (0.325, 0.25) if square else (0.31, 0.28)
         cx, cy = np.cos(t), np.sin(t)
-        rim = np.stack(
-            [x + rx * np.sign(cx) * np.abs(cx) ** power, y + ry * np.sign(cy) * np.abs(cy) ** power], 1
-        )
+        rim = np.stack([x + rx * np.sign(cx) * np.abs(cx) ** power, y + ry * np.sign(cy) * np.abs(cy) ** power], 1)
         ring = head.at(rim, depth)
         canvas.stroke(ring, frame, width)
         glint = head.at([(x - 0.18, y - 0.06), (x - 0.06, y - 0.17)], depth)

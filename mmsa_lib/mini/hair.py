@@ -117,8 +117,7 @@ def _short(canvas: Canvas, head: Head, look: Look) -> None:
     ]
     canvas.clipped(outline, lambda c: c.fill(head.curve(sweep2, 0.45, closed=True), look.hair))
     strands = [
-        [(s * 0.6, -0.8 - k * 0.08), (s * 0.05, -1.06 - k * 0.09), (-s * 0.6, -0.98 - k * 0.08)]
-        for k in range(3)
+        [(s * 0.6, -0.8 - k * 0.08), (s * 0.05, -1.06 - k * 0.09), (-s * 0.6, -0.98 - k * 0.08)] for k in range(3)
     ]
     canvas.clipped(outline, lambda c: _strands(c, head, look, strands, "dark"))
 

@@ -187,9 +187,7 @@ def _warm_cosine(step: int, steps: int) -> float:
 
 
 @torch.inference_mode()
-def score(
-    model: ActionUnitRegressor, recipe: Recipe, jobs: int = 1
-) -> dict[str, dict[str, dict[str, float]]]:
+def score(model: ActionUnitRegressor, recipe: Recipe, jobs: int = 1) -> dict[str, dict[str, dict[str, float]]]:
     """R^2 and correlation on characters never drawn in training: target -> unit -> {"r2", "r"}."""
     start = 500_000  # indices far beyond any training
     reservoir = Reservoir(

@@ -41,9 +41,7 @@ EFFECTS: dict[str, Prosody] = {
     "neutral": Prosody(),
     "anger": Prosody(pitch=1.5, range=0.35, rate=0.05, rise=-2.0, tilt=9.0, drive=1.0, punch=0.6),
     "disgust": Prosody(pitch=-3.0, range=-0.1, rate=-0.05, rise=-4.0, creak=1.0, formant=-0.07, pause=0.03),
-    "fear": Prosody(
-        pitch=4.5, range=-0.5, rate=0.05, tremor=1.2, breath=0.5, punch=-0.2, pause=0.04, gasp=0.35
-    ),
+    "fear": Prosody(pitch=4.5, range=-0.5, rate=0.05, tremor=1.2, breath=0.5, punch=-0.2, pause=0.04, gasp=0.35),
     "joy": Prosody(pitch=3.5, range=0.5, rate=0.02, lilt=3.0, tilt=3.0, formant=0.07, punch=0.3, chuckle=0.9),
     "sadness": Prosody(
         pitch=-2.0,

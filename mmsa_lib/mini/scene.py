@@ -88,9 +88,7 @@ def _room(character: Character, rng: np.random.Generator, size: int, supersample
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
 
 
-def _window(
-    canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float
-) -> None:
+def _window(canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float) -> None:
     wall, low, warm, green = palette
     left = rng.choice([-4.0, 74.0])
     canvas.fill((_box(left - 4, 4, left + 46, 72) + shift) * unit, mix(wall, (255, 255, 255), 0.35))
@@ -101,9 +99,7 @@ def _window(
     canvas.ellipse((np.array([104 - left, 84]) + shift) * unit, (12 * unit, 10 * unit), warm)
 
 
-def _shelves(
-    canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float
-) -> None:
+def _shelves(canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float) -> None:
     wall, low, red, blue = palette
     for top in (-6, 24, 54, 84):
         canvas.fill((_box(-10, top + 26, 124, top + 30) + shift) * unit, low)
@@ -116,29 +112,21 @@ def _shelves(
             x += width + 0.6
 
 
-def _pictures(
-    canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float
-) -> None:
+def _pictures(canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float) -> None:
     _, low, pale, accent = palette
     for x, y, w, h in ((4, 12, 24, 32), (82, 6, 28, 22), (86, 36, 22, 30)):
         corner = np.array([x, y]) + rng.uniform(-2, 2, 2) + shift
         canvas.fill((_box(0, 0, w, h) + corner) * unit, mix(low, (30, 24, 20), 0.4))
         canvas.fill((_box(2, 2, w - 2, h - 2) + corner) * unit, pale)
-        canvas.ellipse(
-            (corner + np.array([w / 2, h * 0.6])) * unit, (w * 0.28 * unit, h * 0.2 * unit), accent
-        )
+        canvas.ellipse((corner + np.array([w / 2, h * 0.6])) * unit, (w * 0.28 * unit, h * 0.2 * unit), accent)
     canvas.fill((_box(-10, 84, 124, 124) + shift) * unit, low)
 
 
-def _lamp(
-    canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float
-) -> None:
+def _lamp(canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float) -> None:
     wall, low, glow, violet = palette
     x = float(rng.choice([14.0, 98.0]))
     for radius, amount in ((40, 0.25), (28, 0.45), (18, 0.7)):
-        canvas.ellipse(
-            (np.array([x, 36]) + shift) * unit, (radius * unit, radius * unit), mix(wall, glow, amount)
-        )
+        canvas.ellipse((np.array([x, 36]) + shift) * unit, (radius * unit, radius * unit), mix(wall, glow, amount))
     shade = np.array([(x - 7, 24), (x + 7, 24), (x + 12, 44), (x - 12, 44)]) + shift
     canvas.fill(shade * unit, mix(glow, (255, 255, 240), 0.4))
     canvas.fill((_box(x - 1.5, 44, x + 1.5, 90) + shift) * unit, low)
@@ -146,9 +134,7 @@ def _lamp(
     canvas.fill((_box(100 - x, 14, 124 - x, 46) + shift) * unit, violet)
 
 
-def _plants(
-    canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float
-) -> None:
+def _plants(canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float) -> None:
     _, low, green, terracotta = palette
     canvas.fill((_box(-10, 88, 124, 124) + shift) * unit, low)
     for x in (10.0, 100.0):
@@ -160,9 +146,7 @@ def _plants(
             canvas.fill(leaf, mix(green, (40, 70, 50), rng.uniform(0, 0.5)))
 
 
-def _bokeh(
-    canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float
-) -> None:
+def _bokeh(canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float) -> None:
     wall, low, amber, coral = palette
     canvas.fill((_box(-10, 74, 124, 124) + shift) * unit, low)
     canvas.fill((_box(-10, 40, 30, 76) + shift) * unit, mix(wall, low, 0.5))
@@ -173,9 +157,7 @@ def _bokeh(
         canvas.ellipse(place * unit, (radius, radius), colour)
 
 
-def _tiles(
-    canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float
-) -> None:
+def _tiles(canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float) -> None:
     wall, low, white, blue = palette
     for row in range(7):
         for column in range(-1, 9):
@@ -188,9 +170,7 @@ def _tiles(
     canvas.ellipse((np.array([float(rng.choice([12, 100])), 78]) + shift) * unit, (8 * unit, 10 * unit), blue)
 
 
-def _curtains(
-    canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float
-) -> None:
+def _curtains(canvas: Canvas, palette: list[Colour], rng: np.random.Generator, shift: np.ndarray, unit: float) -> None:
     wall, low, cream, blue = palette
     canvas.fill((_box(34, -10, 80, 124) + shift) * unit, mix(cream, blue, 0.25))
     for x in (*np.arange(-12, 34, 6), *np.arange(78, 126, 6)):
@@ -249,9 +229,7 @@ _WHITE, _DARK, _PALE = (236, 232, 224), (20, 16, 30), (255, 250, 240)
 
 def _collar(garment: str) -> np.ndarray:
     """The neckline (N, 2) from the left to the right shoulder."""
-    dip = {"crew": 1.86, "vneck": 2.35, "shirt": 2.2, "hoodie": 1.95, "turtleneck": 1.5, "blazer": 2.6}[
-        garment
-    ]
+    dip = {"crew": 1.86, "vneck": 2.35, "shirt": 2.2, "hoodie": 1.95, "turtleneck": 1.5, "blazer": 2.6}[garment]
     wide, rise = (0.50, 1.42) if garment == "turtleneck" else (0.66, 1.60)
     if garment in ("vneck", "shirt", "blazer"):
         return np.array([(-wide, rise), (0, dip), (wide, rise)], dtype=np.float64)

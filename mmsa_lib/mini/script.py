@@ -43,10 +43,7 @@ class Line:
 def read_lines(path: Path = LINES) -> list[Line]:
     """All lines, in the order of the file."""
     with path.open(encoding="utf-8", newline="") as file:
-        return [
-            Line(row["text"], row["shows"], row["degree"], row["sarcasm"] == "1")
-            for row in csv.DictReader(file)
-        ]
+        return [Line(row["text"], row["shows"], row["degree"], row["sarcasm"] == "1") for row in csv.DictReader(file)]
 
 
 Stratum = tuple[str, str, int]  # shows, degree, bucket

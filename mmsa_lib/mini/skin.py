@@ -70,9 +70,7 @@ def _freckles(canvas: Canvas, head: Head, look: Look) -> None:
 
 def _cheek_folds(head: Head, look: Look, moment: Expression) -> list[tuple[np.ndarray, float]]:
     """Soft shadow beside nose and mouth: deeper with age, a smile or a raised upper lip."""
-    depth = (
-        0.10 + 0.22 * look.age + 0.45 * moment[12] + 0.5 * moment[9] + 0.45 * moment[10] + 0.2 * moment[20]
-    )
+    depth = 0.10 + 0.22 * look.age + 0.45 * moment[12] + 0.5 * moment[9] + 0.45 * moment[10] + 0.2 * moment[20]
     spread = 0.06 * moment[12] + 0.07 * moment[20]
     folds = []
     for s in (-1.0, 1.0):
@@ -95,9 +93,7 @@ def wrinkles(canvas: Canvas, head: Head, look: Look, moment: Expression, clip: n
         lines.append(([(-half, y - bow), (0, y - 0.03), (half, y - bow)], 0.75 * raised + old * 0.7, 0.028))
     for s in (-1.0, 1.0):
         knit = moment[4] + 0.4 * moment[9]
-        lines.append(
-            ([(s * 0.10, -0.50), (s * 0.075, -0.36), (s * 0.11, -0.22)], 0.95 * knit + old * 0.4, 0.045)
-        )
+        lines.append(([(s * 0.10, -0.50), (s * 0.075, -0.36), (s * 0.11, -0.22)], 0.95 * knit + old * 0.4, 0.045))
         for k in range(2):
             wing = [(s * 0.05, -0.08 + 0.09 * k), (s * 0.14, -0.04 + 0.09 * k), (s * 0.21, 0.04 + 0.09 * k)]
             lines.append((wing, 1.0 * moment[9], 0.04))

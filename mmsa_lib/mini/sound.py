@@ -45,9 +45,7 @@ def pitch_contour(
     climb = rise * np.clip((position - 0.6) / 0.4, 0, 1) ** 1.5
     bounce = lilt * np.sin(2 * np.pi * rng.uniform(1.8, 3.2) * t + rng.uniform(0, 2 * np.pi))
     shake = np.sin(2 * np.pi * rng.uniform(6, 8.5) * t + rng.uniform(0, 2 * np.pi))
-    drift = (
-        np.interp(t, np.arange(0, t[-1] + 0.2 if length else 0.2, 0.1), _walk(t, rng)) if length else shake
-    )
+    drift = np.interp(t, np.arange(0, t[-1] + 0.2 if length else 0.2, 0.1), _walk(t, rng)) if length else shake
     return climb + bounce + tremor * (0.8 * shake + 0.5 * drift)
 
 
@@ -66,9 +64,7 @@ def creak(waveform: np.ndarray, sample_rate: int, depth: float, rng: np.random.G
     """Irregular glottal pulses at 17 to 28 a second, as in a disgusted drawl."""
     if depth <= 0.01 or len(waveform) == 0:
         return waveform
-    steps = sample_rate / (
-        rng.uniform(17, 28) * rng.uniform(0.75, 1.3, int(len(waveform) / sample_rate * 60) + 2)
-    )
+    steps = sample_rate / (rng.uniform(17, 28) * rng.uniform(0.75, 1.3, int(len(waveform) / sample_rate * 60) + 2))
     pulses = np.zeros(len(waveform))
     places = np.cumsum(steps).astype(int)
     pulses[places[places < len(waveform)]] = 1.0
@@ -120,9 +116,7 @@ def breath_sound(
         else np.exp(-3 * position) * np.clip(position * 12, 0, 1)
     )
     low, high = (1100, 5200) if inward else (450, 3200)
-    b, a = signal.butter(
-        2, [low * rng.uniform(0.85, 1.2), high * rng.uniform(0.85, 1.15)], "bandpass", fs=sample_rate
-    )
+    b, a = signal.butter(2, [low * rng.uniform(0.85, 1.2), high * rng.uniform(0.85, 1.15)], "bandpass", fs=sample_rate)
     noise = signal.lfilter(b, a, rng.normal(0, 1, count))
     if puffs:
         shape = shape * np.clip(np.sin(2 * np.pi * puffs * position * seconds), 0, 1) ** 0.7
@@ -137,9 +131,7 @@ def punch(waveform: np.ndarray, sample_rate: int, amount: float) -> np.ndarray:
     rms = envelope(waveform, sample_rate, smooth=0.08) + 1e-4
     gain = (rms / np.percentile(rms, 80)) ** (0.7 * float(np.clip(amount, -0.8, 0.8)))
     gain = np.clip(gain, 0.25, 2.5)
-    return waveform * np.interp(
-        np.arange(len(waveform)) / sample_rate, (np.arange(len(rms)) + 0.5) / 100, gain
-    )
+    return waveform * np.interp(np.arange(len(waveform)) / sample_rate, (np.arange(len(rms)) + 0.5) / 100, gain)
 
 
 def room(waveform: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:

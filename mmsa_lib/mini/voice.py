@@ -110,9 +110,7 @@ def _colour(waveform: np.ndarray, prosody: Prosody, rng: np.random.Generator) ->
     return sound.breathe(x, SAMPLE_RATE, prosody.breath, rng)
 
 
-def _add_breaths(
-    padded: np.ndarray, lead: int, tail: int, prosody: Prosody, rng: np.random.Generator
-) -> None:
+def _add_breaths(padded: np.ndarray, lead: int, tail: int, prosody: Prosody, rng: np.random.Generator) -> None:
     """Gasp, sigh and laughter, in place and inside the margins, so that they do not change the length."""
     loud = 0.5 * np.percentile(np.abs(padded), 99)
     before, after = lead / SAMPLE_RATE, tail / SAMPLE_RATE
