@@ -40,7 +40,7 @@ def speak(plan: UtterancePlan) -> Speech:
     if len(dry) == 0:
         raise MMSAError(f"eSpeak NG says nothing for {plan.text!r}")
     feeling = _colour(dry, prosody, rng)
-    lead, tail = (round(rng.uniform(0.22, 0.42) * SAMPLE_RATE) for _ in range(2))
+    lead, tail = _margins(len(feeling), len(plan.text.split()), plan.character, rng)
     padded = np.pad(feeling, (lead, tail))
     mouth = _mouth(padded)
     _add_breaths(padded, lead, tail, prosody, rng)
@@ -108,6 +108,17 @@ def _colour(waveform: np.ndarray, prosody: Prosody, rng: np.random.Generator) ->
     x = sound.tilt(x, SAMPLE_RATE, prosody.tilt)
     x = sound.tremble(x, SAMPLE_RATE, prosody.tremor, rng)
     return sound.breathe(x, SAMPLE_RATE, prosody.breath, rng)
+
+
+def _margins(length: int, words: int, character: Character, rng: np.random.Generator) -> tuple[int, int]:
+    """Samples of silence before and after the speech, whose length in samples is given.
+
+    They make up for its pace and pauses: the length of a clip tells the number of words, not the emotion.
+    """
+    seconds = 0.26 * words * 172 / character.rate_wpm + 1.1 + rng.uniform(0, 0.25)
+    spare, share = seconds * SAMPLE_RATE - length, rng.uniform(0.35, 0.65)
+    least = 0.12 * SAMPLE_RATE
+    return round(max(share * spare, least)), round(max((1 - share) * spare, least))
 
 
 def _add_breaths(padded: np.ndarray, lead: int, tail: int, prosody: Prosody, rng: np.random.Generator) -> None:
