@@ -19,12 +19,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Until r3d_mini comes with pretrained weights, its backbone learns from scratch together with the rest.
-TRAIN := $(if $(wildcard mmsa_lib/weights/r3d_mini.safetensors),,--finetune video --from-scratch video \
-	--backbone-learning-rate 1e-3 --epochs 12)
-
 train: $(INSTALLED)  ## train and test the multimodal model on the embedded data (results in runs/mini)
-	$(VENV)/bin/mmsa train --preset mini --data data/mini --run runs/mini $(TRAIN)
+	$(VENV)/bin/mmsa train --preset mini --data data/mini --run runs/mini
 
 test notebooks: export OMP_NUM_THREADS = 1
 test notebooks: export HF_HUB_OFFLINE = 1
