@@ -1,0 +1,209 @@
+"""Run notebooks from top to bottom in a clean kernel and save their outputs: what `make notebooks` calls.
+
+`python -m mmsa_lib.course.execute [--refresh] [NOTEBOOK…]` (all of them by default). Generated cells are
+brought up to date first; with `--refresh` nothing is run. What varies from run to run is taken out, and
+`metadata.mmsa` records a digest of what was run and the seconds it took. A notebook that fails is not touched.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+from mmsa_lib.course import kernel
+from mmsa_lib.course.lessons import GENERATED, generate, lesson_of
+from mmsa_lib.errors import DataError, MMSAError
+
+CELL_SECONDS = 120  # a cell that takes longer is taken for hanging
+STEP = 5  # seconds; the stated run time is rounded up to a multiple
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+class NotebookFailed(MMSAError):
+    """A cell failed; the message names the notebook, the cell and the error in one line."""
+
+
+def execute(path: str | Path, run: bool = True) -> float | None:
+    """Refresh, run and save one notebook in place; return the seconds it took."""
+    path = Path(path)
+    notebook = read(path)
+    seconds = None
+    if run:
+        refresh(notebook, path)
+        started = time.perf_counter()
+        run_cells(notebook, path.resolve().parent, path.name)
+        seconds = time.perf_counter() - started
+        notebook.metadata["mmsa"] = {
+            "source": digest(notebook),
+            "seconds": rounded(seconds, recorded(notebook)),
+        }
+    refresh(notebook, path)
+    clean(notebook)
+    write(notebook, path)
+    return seconds
+
+
+def read(path: Path) -> NotebookNode:
+    """A notebook of format 4; anything else is a `DataError`."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as error:
+        raise DataError(f"{path}: not a notebook that can be read ({type(error).__name__})") from error
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Write under another name, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+# ------------------------------------------------------------------------------- generated cells
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def refresh(notebook: NotebookNode, path: Path) -> None:
+    """Rewrite the generated cells from the table of lessons."""
+    lesson = lesson_of(path)
+    for cell in notebook.cells:
+        for tag in set(tags(cell)) & set(GENERATED):
+            cell.source = generate(tag, lesson, path.resolve().parent, recorded(notebook))
+
+
+def recorded(notebook: NotebookNode) -> int | None:
+    """The run time the notebook states, if it was ever run."""
+    return notebook.metadata.get("mmsa", {}).get("seconds")
+
+
+def rounded(seconds: float, before: int | None) -> int:
+    """Up to a multiple of 5 s; a value stated before stays while it is near, so that files do not flicker."""
+    if before is not None and before - 2 * STEP < seconds <= before:
+        return before
+    return max(STEP, STEP * math.ceil(seconds / STEP))
+
+
+def digest(notebook: NotebookNode) -> str:
+    """SHA-256 over the code cells: the outputs depend on nothing else that is in the notebook."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------ running
+
+
+def run_cells(notebook: NotebookNode, folder: Path, name: str) -> None:
+    """Run all cells in a clean kernel that works in `folder`; outputs land in the notebook."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    client = NotebookClient(notebook, timeout=CELL_SECONDS, kernel_name="python3", record_timing=False)
+    with tempfile.TemporaryDirectory() as ipython_dir:
+        settings = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"} | kernel.environment(ipython_dir)
+        try:
+            client.execute(cwd=str(folder), env=settings)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            raise NotebookFailed(f"{name}, {_failed_cell(notebook)}: {_reason(error)}") from None
+
+
+def _failed_cell(notebook: NotebookNode) -> str:
+    """The cell that ran last: its number, counted from 1 over all cells, and its first line."""
+    started = [
+        (i, c) for i, c in enumerate(notebook.cells, 1) if c.cell_type == "code" and (c.execution_count or c.outputs)
+    ]
+    broken = [(i, c) for i, c in started if any(o.output_type == "error" for o in c.outputs)]
+    place, cell = (broken or started or [(1, notebook.cells[0])])[-1]
+    return f"cell {place} ({cell.source.strip().partition(chr(10))[0]!r})"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, CellExecutionError):
+        return " ".join(f"{error.ename}: {error.evalue}".split())
+    if isinstance(error, CellTimeoutError):
+        return f"no answer for {CELL_SECONDS} s"
+    return "the kernel died"
+
+
+# ----------------------------------------------------------------------------------------- cleaning
+
+
+def clean(notebook: NotebookNode) -> None:
+    """Take out what varies from run to run or from machine to machine; give cells their ids."""
+    stated = {key: notebook.metadata[key] for key in ("mmsa",) if key in notebook.metadata}
+    notebook.metadata = NotebookNode(
+        {"kernelspec": NotebookNode(KERNELSPEC), "language_info": NotebookNode({"name": "python"}), **stated}
+    )
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for cell in notebook.cells:
+        kept = tags(cell)
+        cell.metadata = NotebookNode({"tags": kept} if kept else {})
+        cell.pop("attachments", None)
+        if cell.cell_type == "code":
+            cell.outputs = _clean_outputs(cell.outputs)
+    name_cells(notebook)
+
+
+def name_cells(notebook: NotebookNode) -> None:
+    """Ids from the cells' sources: the same notebook always has the same ones."""
+    seen: dict[str, int] = {}
+    for cell in notebook.cells:
+        base = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
+        seen[base] = seen.get(base, 0) + 1
+        cell["id"] = base if seen[base] == 1 else f"{base}-{seen[base]}"
+
+
+def _clean_outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Neighbouring pieces of one stream joined, live widgets dropped, memory addresses taken out."""
+    kept: list[NotebookNode] = []
+    for output in outputs:
+        if output.output_type == "stream":
+            if kept and kept[-1].output_type == "stream" and kept[-1].name == output.name:
+                kept[-1].text += output.text
+            else:
+                kept.append(output)
+            continue
+        for mime in [m for m in output.get("data", {}) if "widget" in m]:
+            del output.data[mime]
+        if output.output_type == "error" or output.get("data"):
+            kept.append(output)
+    for output in kept:
+        if output.output_type == "stream":
+            output.text = _no_addresses(output.text)
+        elif "text/plain" in output.get("data", {}):
+            output.data["text/plain"] = _no_addresses(output.data["text/plain"])
+    return kept
+
+
+def _no_addresses(text: str) -> str:
+    return re.sub(r" at 0x[0-9a-f]{6,}", "", text)
+
+
+def main(arguments: list[str]) -> int:
+    run = "--refresh" not in arguments
+    names = [a for a in arguments if a != "--refresh"]
+    here = Path(__file__).resolve().parents[2] / "notebooks"
+    paths = [Path(name) for name in names] or sorted(here.glob("[0-9][0-9]_*.ipynb"))
+    for path in paths:
+        try:
+            seconds = execute(path, run)
+        except MMSAError as error:
+            print(error, file=sys.stderr)
+            return 1
+        print(f"{path.name}: {'refreshed' if seconds is None else f'{seconds:.0f} s'}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

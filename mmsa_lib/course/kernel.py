@@ -1,0 +1,84 @@
+"""The kernel that notebooks are run in, by tests and by `execute`: no network, announced removals are errors."""
+
+import os
+from pathlib import Path
+from textwrap import dedent
+
+# IPython runs this file first in every kernel; pytest's own settings do not reach a kernel.
+STARTUP = '''
+"""Written by mmsa_lib.course.kernel: refuse the network, and calls that announce their removal."""
+
+import socket
+import warnings
+
+
+def _refuse_network():
+    local = {"localhost", "127.0.0.1", "::1", "", None}
+
+    def allowed(address):
+        return not isinstance(address, tuple) or address[0] in local or str(address[0]).startswith("127.")
+
+    def guarded(method):
+        def call(self, *args):
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not allowed(args[-1]):
+                raise OSError(f"no network in this kernel: {args[-1][0]}")
+            return method(self, *args)
+
+        return call
+
+    for name in ("connect", "connect_ex", "sendto"):
+        setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host, *args, **kwargs):
+        if isinstance(host, bytes):
+            host = host.decode("ascii", "replace")
+        if not allowed((host,)):
+            raise OSError(f"no network in this kernel: {host}")
+        return resolve(host, *args, **kwargs)
+
+    socket.getaddrinfo = getaddrinfo
+
+
+_refuse_network()
+for _category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+    warnings.filterwarnings("error", category=_category, module=r"(__main__|mmsa_lib)(\\.|$)")
+del _refuse_network, _category
+'''
+
+PROFILE = """
+c.HistoryManager.enabled = False  # two kernels would wait for each other's history file
+"""
+
+# A cell's own calls are in `__main__`; an exact module name is all that this variable can hold.
+WARNINGS = ",".join(
+    f"error::{category}:__main__" for category in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
+)
+
+
+def environment(ipython_dir: str | Path) -> dict[str, str]:
+    """What to set before a kernel starts; `ipython_dir` gets the start-up file.
+
+    `MPLBACKEND` must not be set at all: with Agg, pictures vanish without a word.
+    """
+    profile = Path(ipython_dir) / "profile_default"
+    (profile / "startup").mkdir(parents=True, exist_ok=True)
+    (profile / "startup" / "00-course.py").write_text(dedent(STARTUP).lstrip(), encoding="utf-8")
+    (profile / "ipython_kernel_config.py").write_text(PROFILE.lstrip(), encoding="utf-8")
+    return {
+        "IPYTHONDIR": str(ipython_dir),
+        "PYTHONWARNINGS": WARNINGS,
+        "PYTHONHASHSEED": "0",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TQDM_DISABLE": "1",
+    }
+
+
+def apply(ipython_dir: str | Path) -> None:
+    """Set `environment` in this process, for all kernels it starts."""
+    os.environ.update(environment(ipython_dir))
+    os.environ.pop("MPLBACKEND", None)
