@@ -25,18 +25,15 @@ train: $(INSTALLED)  ## train and test the multimodal model on the embedded data
 test notebooks: export OMP_NUM_THREADS = 1
 test notebooks: export HF_HUB_OFFLINE = 1
 test notebooks: export TOKENIZERS_PARALLELISM = false
-# With MPLBACKEND=Agg in the environment a notebook's pictures vanish silently.
-KERNEL_ENV := env -u MPLBACKEND
-
-test: $(INSTALLED)  ## run the unit tests, then every notebook
-	$(VENV)/bin/pytest -n 2 --dist loadfile tests
+test: $(INSTALLED)  ## run the unit tests, then every notebook untouched and with its solutions
+	$(VENV)/bin/pytest -n 2 --dist loadfile tests --ignore tests/test_notebooks_solved.py
 ifneq ($(NOTEBOOKS),)
-	$(KERNEL_ENV) $(VENV)/bin/pytest --nbmake -n 2 notebooks
+	$(VENV)/bin/pytest --nbmake -n 2 notebooks
+	$(VENV)/bin/pytest -n 2 tests/test_notebooks_solved.py
 endif
 
 notebooks: $(INSTALLED)  ## run every notebook again and save its outputs
-	@for notebook in $(NOTEBOOKS); do \
-		$(KERNEL_ENV) $(VENV)/bin/jupyter nbconvert --to notebook --execute --inplace "$$notebook" || exit 1; done
+	$(VENV)/bin/python -m mmsa_lib.course.execute $(NOTEBOOKS)
 
 lab: $(INSTALLED)  ## open the course in JupyterLab
 	$(VENV)/bin/jupyter lab notebooks/00_welcome.ipynb

@@ -40,17 +40,27 @@ def _refuse_network():
     socket.getaddrinfo = getaddrinfo
 
 
+def _refuse_outdated_calls():
+    announced = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+    for category in announced:
+        warnings.filterwarnings("error", category=category)
+    # What these do among themselves is nobody's fault here: seaborn lags behind matplotlib, the kernel behind itself.
+    others = r"(seaborn|ipykernel|IPython|jupyter_client|traitlets|tornado|zmq|asyncio|comm)(\\.|$)"
+    for category in announced:
+        warnings.filterwarnings("ignore", category=category, module=others)
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)  # data loader workers
+
+
 _refuse_network()
-for _category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
-    warnings.filterwarnings("error", category=_category, module=r"(__main__|mmsa_lib)(\\.|$)")
-del _refuse_network, _category
+_refuse_outdated_calls()
+del _refuse_network, _refuse_outdated_calls
 '''
 
 PROFILE = """
 c.HistoryManager.enabled = False  # two kernels would wait for each other's history file
 """
 
-# A cell's own calls are in `__main__`; an exact module name is all that this variable can hold.
+# For processes that a cell starts; an exact module name is all that this variable can hold.
 WARNINGS = ",".join(
     f"error::{category}:__main__" for category in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
 )

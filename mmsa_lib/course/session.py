@@ -8,6 +8,11 @@ from pathlib import Path
 
 from mmsa_lib.errors import DataError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 MINI = Path("data") / "mini"
 
@@ -54,7 +59,6 @@ def _set_style() -> None:
     from mmsa_lib.plots import STYLE
 
     plt.style.use(["default", STYLE])
-    plt.rcParams["figure.constrained_layout.use"] = True
 
 
 def preset(**overrides):
@@ -96,3 +100,18 @@ def _backbones(settings):
 
 def _workers() -> int:
     return min(2, os.cpu_count() or 1)
+
+
+def prepare() -> None:
+    """Compute the features of all splits that are not kept yet; a second process waits for the first."""
+    folder = __getattr__("FEATURES")
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for split in ("train", "dev", "test"):
+            dataset(split)
+
+
+if __name__ == "__main__":
+    prepare()

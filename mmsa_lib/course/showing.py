@@ -70,6 +70,8 @@ def show(drawing: object, alt: str) -> None:
     figure = _figure(drawing)
     if not alt.strip():
         raise DataError("a picture needs its alternative text: show(figure, alt='…')")
+    if figure.get_layout_engine() is None and not hasattr(drawing, "tight_layout"):
+        figure.set_layout_engine("constrained")  # so that no label is cut off; seaborn's grids see to it themselves
     width, height = (round(inches * plots.CSS_DPI) for inches in figure.get_size_inches())
     image = base64.b64encode(plots.to_png(figure, plots.SHOWN_DPI)).decode("ascii")
     words = " ".join(alt.split())
@@ -84,15 +86,14 @@ def _figure(drawing: object) -> Figure:
     figure = drawing if isinstance(drawing, Figure) else getattr(drawing, "figure", None)
     if not isinstance(figure, Figure):
         raise DataError(f"show takes a figure or its axes, not a {type(drawing).__name__}")
-    return figure.figure if hasattr(figure, "figure") and isinstance(figure.figure, Figure) else figure
+    return figure
 
 
 def _close(figure: Figure) -> None:
     """Else the inline backend would show it a second time, without words."""
     import matplotlib.pyplot as plt
 
-    if figure.number in plt.get_fignums() if hasattr(figure, "number") else False:
-        plt.close(figure)
+    plt.close(figure)
 
 
 @plots.style()
