@@ -25,6 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+data_app = typer.Typer(help="The data themselves: fetch MELD, examine any set.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
 Data = Annotated[Path, typer.Option("--data", help="folder in MELD's layout")]
 Run = Annotated[Path, typer.Option("--run", help="run directory")]
 Features = Annotated[Path | None, typer.Option("--features", help="where features are kept [default: beside the run]")]
@@ -164,6 +167,49 @@ def extract(
         print(f"{split}: {len(dataset)} utterances, {len(dataset.features.errors)} clips left out")
         for clip, reason in sorted(dataset.features.errors.items()):
             print(f"  {clip}: {reason}")
+
+
+@data_app.command()
+def download(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where to put it")],
+    annotations_only: Annotated[bool, typer.Option("--annotations-only", help="the three tables (1.5 MB)")] = False,
+    mirror: Annotated[str | None, typer.Option(help="github, jsdelivr (tables), huggingface, umich (clips)")] = None,
+    delete_archive: Annotated[bool, typer.Option("--delete-archive", help="once it is unpacked")] = False,
+) -> None:
+    """Fetch MELD from its public mirrors (about 11 GB, twice that while unpacking); goes on where it was cut off."""
+    from mmsa_lib.download import ARCHIVE, download
+
+    unpacked = download(folder, annotations_only=annotations_only, mirror=mirror, delete_archive=delete_archive)
+    if unpacked is None:
+        print(f"{folder}: the tables are there{'' if annotations_only else ', and the clips are unpacked'}")
+        return
+    for name, clips in sorted((unpacked.written + unpacked.kept).items()):
+        print(f"{folder / name}: {clips} clips")
+    for member in unpacked.refused:
+        print(f"refused: {member}")
+    if not delete_archive:
+        print(f"{folder / ARCHIVE.name} is not needed any more")
+
+
+@data_app.command()
+def audit(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder in MELD's layout")],
+    as_json: AsJson = False,
+    workers: Annotated[int, typer.Option("--workers", help="processes that decode clips", min=1)] = 2,
+    picture: Annotated[Path | None, typer.Option(help="also draw the findings, as PNG")] = None,
+    seconds_per_clip: Annotated[float, typer.Option(help="after which a clip counts as hanging", min=1)] = 120,
+) -> None:
+    """Open every clip: what is missing, damaged, over-long, silent, unlike its row, or left over."""
+    from mmsa_lib import audit as module
+
+    result = module.audit(folder, num_workers=workers, seconds_per_clip=seconds_per_clip)
+    print(module.as_json(result) if as_json else module.as_text(result))
+    if picture is not None:
+        from mmsa_lib import plots
+
+        rows = {split: summary["rows"] for split, summary in result.splits.items()}
+        counts = {split: result.counts(split) for split in result.splits}
+        plots.save(plots.data_health(counts, rows, result.lengths, module.LONGEST), picture)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from mmsa_lib.labels import EMOTIONS, SENTIMENTS
 SPLITS: tuple[str, ...] = ("train", "dev", "test")
 CLIP_SUFFIXES: tuple[str, ...] = (".mp4", ".mkv", ".mov", ".avi", ".webm")  # the first found is taken
 
-_CLIP_FOLDERS = {
+CLIP_FOLDERS: dict[str, tuple[str, ...]] = {
     "train": ("train_splits", "train_splits_complete", "train"),
     "dev": ("dev_splits_complete", "dev_splits", "dev"),
     "test": ("output_repeated_splits_test", "test_splits_complete", "test_splits", "test"),
@@ -106,7 +106,7 @@ def _tables(folders: Iterable[Path], split: str) -> list[Path]:
 
 def _clip_dir(split: str, table: Path, below: list[Path], above: list[Path]) -> Path | None:
     """The folder with clips that is closest to the table, unless another table is closer to it."""
-    names = _CLIP_FOLDERS[split]
+    names = CLIP_FOLDERS[split]
     # Further up, only names that nothing but MELD uses: a folder "train" beside ours may be anyone's.
     candidates = [folder for folder in below if folder.name.lower() in names]
     candidates += [parent / name for parent in above for name in names if name != split]

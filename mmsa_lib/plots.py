@@ -440,6 +440,73 @@ def _share_axis(panels: Sequence[Axes], names: Sequence[str]) -> None:
 
 
 @style()
+def data_health(
+    counts: Mapping[str, Mapping[str, int]], rows: Mapping[str, int], lengths: pd.DataFrame, longest: float = 60.0
+) -> Picture:
+    """What an audit found: how often each problem occurs in each split, and clip lengths against their rows'.
+
+    Args:
+        counts: `{"train": {"missing": 0, ...}, ...}`; a problem that occurs nowhere is not drawn.
+        rows: utterances of each split.
+        lengths: columns `split`, `row_seconds`, `clip_seconds`; one row a clip that can be read.
+        longest: seconds of a clip that are used.
+    """
+    splits = list(counts)
+    names = [name for name in next(iter(counts.values()), {}) if any(counts[split][name] for split in splits)]
+    figure = picture(10, max(3.4, 1.4 + 0.32 * len(names)))
+    table, ax = figure.subplots(1, 2, width_ratios=(3, 4))
+    values = np.array([[counts[split][name] for split in splits] for name in names])
+    _problem_table(table, values, names, splits, [rows[split] for split in splits])
+    far = _length_scatter(ax, lengths, longest)
+    listed = "; ".join(f"{n.replace('_', ' ')} {sum(counts[s][n] for s in splits)}" for n in names) or "no problem"
+    figure.alt_text = (
+        f"Health of a data set of {sum(rows.values())} utterances: {listed}. Of {len(lengths)} clips that can be read, "
+        f"{far} differ by more than a second from the times of their row."
+    )
+    return figure
+
+
+def _problem_table(ax: Axes, values: np.ndarray, names: list[str], splits: list[str], rows: list[int]) -> None:
+    """Counts (problems, splits) as a table; the colour is the share of the split's utterances."""
+    if not names:
+        _nothing(ax, "nothing wrong")
+        ax.set_title("Problems")
+        return
+    shares = values / np.maximum(1, rows)
+    ax.imshow(np.sqrt(shares), cmap="Oranges", vmin=0, vmax=0.5, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        color = "white" if shares[row, column] > 0.1 else INK
+        ax.text(column, row, f"{value:,}" if value else "–", ha="center", va="center", size=9, color=color)
+    ax.set_xticks(range(len(splits)), [f"{split}\nn={n:,}" for split, n in zip(splits, rows, strict=True)])
+    ax.set_yticks(range(len(names)), [_label(name.replace("_", " ")) for name in names])
+    ax.grid(False)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_title("Problems")
+
+
+def _length_scatter(ax: Axes, lengths: pd.DataFrame, longest: float) -> int:
+    """Clip length against row length; returns how many clips are more than a second off."""
+    ax.set(title="Length of the clip against its row", xlabel="row (s)", ylabel="clip (s)")
+    known = lengths[np.isfinite(lengths["row_seconds"].to_numpy(dtype=float))] if len(lengths) else lengths
+    if not len(known):
+        _nothing(ax, "no clip to compare")
+        return 0
+    row, clip = known["row_seconds"].to_numpy().clip(0.02), known["clip_seconds"].to_numpy().clip(0.02)
+    far = (known["clip_seconds"] - known["row_seconds"]).abs().to_numpy() > 1
+    ax.plot([0.02, 400], [0.02, 400], color=BASELINE_COLOR, linewidth=1, zorder=1)
+    ax.axhline(longest, color="#777777", linestyle=":", linewidth=1)
+    ax.text(0.022, longest * 1.1, f"only {longest:g} s are used", size=8, color="#555555")
+    ax.scatter(row[~far], clip[~far], s=7, color=MODALITY_COLORS["text"], alpha=0.4, linewidths=0, label="agree")
+    ax.scatter(row[far], clip[far], s=26, color=MODALITY_COLORS["video"], marker="x", label="more than 1 s apart")
+    ax.set(xscale="log", yscale="log", xlim=(0.02, 400), ylim=(0.02, 400))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter("{x:g}")
+    ax.legend(loc="lower right")
+    return int(far.sum())
+
+
+@style()
 def frame_strip(frames: np.ndarray | None, times: np.ndarray | None = None, most: int = 8) -> Picture:
     """Frames (T, H, W, 3) uint8 side by side, at most `most` spread over all; `times` (T,) in seconds below."""
     figure = picture(10, 1.7)
