@@ -275,6 +275,7 @@ class _Reader:
         self.asked = " or ".join(name for name, asked in (("video", video), ("audio", audio)) if asked)
         self.wants = {"video": video, "audio": audio}
         self.video_end = 0.0
+        self.failed_reads = 0
         self.kept: list | None = None
         self._open()
         self.found = bool(self.streams)
@@ -353,6 +354,7 @@ class _Reader:
                 return
             except (av.error.FFmpegError, EOFError):
                 failures += 1  # reading goes on behind the damaged place
+                self.failed_reads += 1
 
     def _note_end(self, packet) -> None:
         if self.video is not None and packet.stream_index == self.video.index and packet.pts is not None:
@@ -432,6 +434,59 @@ def probe(path: str | os.PathLike) -> dict[str, float | int | str | None]:
                 summary |= {"channels": audio.channels, "channel_layout": audio.layout.name}
                 summary |= {"sample_rate": audio.rate, "audio_codec": audio.codec_context.name}
             return summary
+
+
+def check_clip(path: str | os.PathLike) -> dict[str, float | int | str | None]:
+    """Decode all of a clip and keep nothing of it: what `probe` says, and what is really there.
+
+    Further keys: frames and video_seconds (decoded pictures, and where the last ends), audio_seconds, peak (loudest
+    sample, 0 to 1; None without sound) and flaws (packets that could not be read or decoded, and pictures the decoder
+    had to guess a part of). Raises MediaError exactly when there is neither a picture nor a sound.
+    """
+    summary = probe(path)
+    with _av_errors(path), _Reader(path, True, True, float("inf"), 1) as reader:
+        tally = _Tally()
+        for packet in reader.packets():
+            tally.add(reader, packet.stream, packet)
+        for stream in reader.streams:
+            tally.add(reader, stream, None)
+        tally.hear(None)
+        if not (tally.frames or tally.samples):
+            raise MediaError(path, reader.why_nothing())
+    found = {"frames": tally.frames, "video_seconds": reader.video_end if tally.frames else 0.0}
+    found |= {"audio_seconds": tally.samples / SAMPLE_RATE, "peak": tally.peak if tally.samples else None}
+    return summary | found | {"flaws": tally.flaws + reader.failed_reads}
+
+
+class _Tally:
+    """Counts what decoding gives, and what it fails to give."""
+
+    def __init__(self) -> None:
+        self.frames = self.samples = self.flaws = 0
+        self.peak = 0.0
+        self.sound = _Sound()
+
+    def add(self, reader: "_Reader", stream, packet) -> None:
+        is_video = reader.video is not None and stream.index == reader.video.index
+        try:
+            decoded = stream.decode(packet)
+        except (av.error.FFmpegError, EOFError):
+            decoded, self.flaws = [], self.flaws + 1
+        for frame in decoded:
+            if is_video:
+                self.frames += 1
+                self.flaws += bool(frame.is_corrupt)
+            else:
+                self.hear(frame)
+
+    def hear(self, frame) -> None:
+        """Take in a piece of sound, or the last of it for None."""
+        self.sound.add(frame) if frame is not None else self.sound.close()
+        heard = np.frombuffer(bytes(self.sound.samples), np.int16)
+        self.sound.samples.clear()
+        self.samples += len(heard)
+        if len(heard):
+            self.peak = max(self.peak, float(np.abs(heard.astype(np.int32)).max()) / 32768)
 
 
 # ---------------------------------------------------------------- writing
