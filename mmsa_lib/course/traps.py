@@ -112,6 +112,9 @@ def collect(notebooks: Iterable[Path]) -> list[tuple[Path, Trap]]:
 
 def to_markdown(traps: Iterable[tuple[Path, Trap]]) -> str:
     """One row a trap; the lesson is linked from the repository root."""
+    traps = list(traps)
+    if not traps:
+        return "None measured yet."
     lines = ["| trap | lesson | measured | right | trapped | change |", "|:--|:--|:--|--:|--:|--:|"]
     for path, found in traps:
         name, metric, note = (text.replace("|", r"\|") for text in (found.name, found.metric, found.note))
