@@ -156,6 +156,7 @@ def build_trainer(
         patience=preset.patience,
         selection=preset.selection,
         early_stopping=preset.early_stopping,
+        ema_decay=preset.ema_decay,
         run_dir=run_dir,
         accelerator=Accelerator(mixed_precision=preset.precision),
         progress=progress,

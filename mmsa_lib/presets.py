@@ -26,6 +26,7 @@ class Preset:
     label_smoothing: float = 0.05
     class_weights: str = "none"
     patience: int = 2
+    ema_decay: float | None = 0.98
     selection: str = "emotion_weighted_f1"
     early_stopping: int | None = 8
     precision: str = "no"  # mixed precision of Accelerate: no, bf16 or fp16; on a CPU keep to no

@@ -7,6 +7,7 @@ directory makes training unkillable: what was trained up to the last whole epoch
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from mmsa_lib.averaging import WeightAverage
 from mmsa_lib.class_weights import compute_class_weights
 from mmsa_lib.dataset import MODEL_INPUTS
 from mmsa_lib.errors import DataError, TrainingError
@@ -46,6 +48,8 @@ class MultimodalTrainer:
         selection: what makes an epoch the best one: validation `loss` or `emotion_weighted_f1`.
         early_stopping: epochs without a better one before training ends; None never stops early.
         max_grad_norm: gradients are scaled down to this norm; None leaves them.
+        ema_decay: decay of a running average of the weights, which is then what `fit` validates and keeps;
+            None trains without one.
         run_dir: where checkpoints, TensorBoard events and `history.csv` go; None keeps nothing.
         progress: whether bars are drawn.
     """
@@ -65,6 +69,7 @@ class MultimodalTrainer:
         selection: str = "loss",
         early_stopping: int | None = None,
         max_grad_norm: float | None = 1.0,
+        ema_decay: float | None = None,
         run_dir: str | Path | None = None,
         accelerator: Accelerator | None = None,
         progress: bool = True,
@@ -91,6 +96,7 @@ class MultimodalTrainer:
         )
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=patience)
         self.selection, self.early_stopping, self.max_grad_norm = selection, early_stopping, max_grad_norm
+        self.average = None if ema_decay is None else WeightAverage(self.unwrapped.trained_state(), ema_decay)
         self.run_dir = Path(run_dir) if run_dir is not None else None
         self.progress = progress
         self.epoch = 0
@@ -116,6 +122,8 @@ class MultimodalTrainer:
                     self.accelerator.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
+                if self.average is not None and self.accelerator.sync_gradients:
+                    self.average.update()
             outputs.append(self._gather(logits, batch))
         self.epoch += 1
         return self._summary(_concatenate(outputs))
@@ -188,7 +196,9 @@ class MultimodalTrainer:
 
     def _one_epoch(self) -> dict[str, float]:
         rate = self.optimizer.param_groups[0]["lr"]
-        results = {"train": self.train_epoch(), "val": self.evaluate(self.val_loader, "val")}
+        results = {"train": self.train_epoch()}
+        with self._averaged():
+            results["val"] = self.evaluate(self.val_loader, "val")
         if not math.isfinite(results["train"][0]["total"] + results["val"][0]["total"]):
             raise TrainingError(
                 f"the loss of epoch {self.epoch} is not a number; lower the learning rate, or train with precision no"
@@ -205,8 +215,13 @@ class MultimodalTrainer:
     def _keep_best(self, row: dict[str, float]) -> None:
         score = -row["val_loss_total"] if self.selection == "loss" else row[f"val_{self.selection}"]
         if score > self.best["score"]:
-            state = {k: v.detach().cpu().clone() for k, v in self.unwrapped.trained_state().items()}
+            with self._averaged():
+                state = {k: v.detach().cpu().clone() for k, v in self.unwrapped.trained_state().items()}
             self.best = {"score": score, "epoch": self.epoch, "state": state}
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """The model with its averaged weights, if they are kept."""
+        return nullcontext() if self.average is None else self.average.applied()
 
     def _stopped(self) -> bool:
         if self.early_stopping is None or self.best["epoch"] is None:
@@ -227,6 +242,7 @@ class MultimodalTrainer:
             "model": self.unwrapped.trained_state(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
@@ -248,6 +264,8 @@ class MultimodalTrainer:
         self.unwrapped.load_trained_state(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
+        if self.average is not None and state.get("average"):
+            self.average.load_state_dict(state["average"])
         self.epoch, self.history, self.best = state["epoch"], state["history"], state["best"]
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] and torch.cuda.is_available():

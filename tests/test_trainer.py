@@ -122,19 +122,39 @@ def test_selection_by_f1(datasets):
         trainer(datasets, selection="luck")
 
 
+def test_with_averaging_the_average_is_validated_and_kept(datasets):
+    t = trainer(datasets, learning_rate=0.01, ema_decay=0.8)
+    seen = []
+    row = t._one_epoch  # one epoch at a time, to look at the average behind each
+
+    def watched():
+        result = row()
+        with t._averaged():
+            seen.append(weights_of(t))
+        return result
+
+    t._one_epoch = watched
+    history = t.fit(4)
+    for name, tensor in weights_of(t).items():
+        assert torch.equal(tensor, seen[t.best["epoch"] - 1][name]), name
+    losses, _ = t.evaluate(t.val_loader)
+    assert losses["total"] == pytest.approx(history["val_loss_total"].min(), rel=1e-5)
+
+
 def test_early_stopping(datasets):
     t = trainer(datasets, learning_rate=0.0, early_stopping=2)
     assert len(t.fit(50)) <= 10 and t.epoch - t.best["epoch"] == 2
 
 
 class TestResume:
-    def test_interrupted_and_uninterrupted_runs_end_with_the_same_weights(self, datasets, tmp_path):
-        whole = trainer(datasets, run_dir=tmp_path / "whole")
+    @pytest.mark.parametrize("ema_decay", [None, 0.9])
+    def test_interrupted_and_uninterrupted_runs_end_with_the_same_weights(self, datasets, tmp_path, ema_decay):
+        whole = trainer(datasets, run_dir=tmp_path / "whole", ema_decay=ema_decay)
         expected_history = whole.fit(5)
-        trainer(datasets, run_dir=tmp_path / "cut").fit(2)
+        trainer(datasets, run_dir=tmp_path / "cut", ema_decay=ema_decay).fit(2)
         torch.manual_seed(99)  # another process starts with other random numbers
         model = MultimodalSentimentModel(random_backbones=["video"], modality_dropout=0.2, spec_augment=True)
-        resumed = trainer(datasets, model, run_dir=tmp_path / "cut")
+        resumed = trainer(datasets, model, run_dir=tmp_path / "cut", ema_decay=ema_decay)
         history = resumed.fit(5)
         pd.testing.assert_frame_equal(history, expected_history)
         for name, tensor in weights_of(whole).items():
