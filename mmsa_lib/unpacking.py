@@ -22,6 +22,7 @@ FOLDERS: frozenset[str] = frozenset(name for names in CLIP_FOLDERS.values() for 
 
 _BLOCK = 2**20
 _BOMB = 4  # times its size that an archive may unpack to; inner archives and their content both count
+_SPARE = 10**8  # and what it may unpack to whatever its size
 _NAME = re.compile(r"(?:final_videos_test)?dia[0-9]{1,9}_utt[0-9]{1,9}\.mp4", re.IGNORECASE)
 _LONG_HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _LONG_HEADERS += (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
@@ -45,7 +46,7 @@ def unpack(archive: Path, folder: Path, *, progress: bool = True) -> Unpacked:
     and devices are listed as refused. Raises DataError if the archive is damaged.
     """
     result = Unpacked()
-    budget = _Budget(_BOMB * archive.stat().st_size + 10**8)
+    budget = _Budget(_BOMB * archive.stat().st_size + _SPARE)
     with (
         open(archive, "rb") as raw,
         tqdm.wrapattr(raw, "read", total=archive.stat().st_size, desc="unpacking", disable=not progress) as watched,
