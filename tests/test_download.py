@@ -9,6 +9,7 @@ import shutil
 import socket
 import tarfile
 import threading
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -71,14 +72,19 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server():
+@pytest.fixture(scope="module")
+def running():
     mirror = Mirror()
-    thread = threading.Thread(target=mirror.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
+    threading.Thread(target=mirror.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield mirror
     mirror.shutdown()
     mirror.server_close()
+
+
+@pytest.fixture
+def server(running):
+    running.files, running.behaviour, running.requests, running.sent = {}, {}, [], 0
+    return running
 
 
 def offer(server, data=CONTENT, name="file.bin", paths=("a",), **behaviour):
@@ -210,7 +216,7 @@ class TestFetch:
 def tar(members, extra=()):
     """A gzipped archive of {name: bytes}; `extra` are ready-made headers with their content."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
         for name, data in members.items():
             header = tarfile.TarInfo(name)
             header.size = len(data)
@@ -220,10 +226,12 @@ def tar(members, extra=()):
     return buffer.getvalue()
 
 
+@cache
 def clip(seed, size=20_000):
     return np.random.default_rng(seed).bytes(size)
 
 
+@cache
 def meld_archive(extra=()):
     """The shape of the real one: an archive a split in an archive, tables beside them, leavings of macOS."""
     train = tar({f"train_splits/dia0_utt{i}.mp4": clip(i) for i in range(3)})
@@ -329,14 +337,14 @@ class TestUnpack:
     def test_links_and_devices_are_refused(self, tmp_path, kind):
         header = tarfile.TarInfo("train_splits/dia9_utt9.mp4")
         header.type, header.linkname = kind, "/etc/passwd"
-        result, found = unpacked(meld_archive([(header, b"")]), tmp_path)
+        result, found = unpacked(meld_archive(((header, b""),)), tmp_path)
         assert found == {f"home/{name}": data for name, data in EXPECTED.items()}
         assert len(result.refused) == 1
 
     def test_a_link_cannot_prepare_the_way_for_a_file(self, tmp_path):
         link = tarfile.TarInfo("train_splits")
         link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "outside")
-        result, found = unpacked(meld_archive([(link, b"")]), tmp_path)
+        result, found = unpacked(meld_archive(((link, b""),)), tmp_path)
         assert set(found) == {f"home/{name}" for name in EXPECTED} and len(result.refused) == 1
 
     @pytest.mark.parametrize(
