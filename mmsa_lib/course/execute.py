@@ -22,6 +22,7 @@ from nbformat import NotebookNode
 
 from mmsa_lib.course import kernel
 from mmsa_lib.course.lessons import GENERATED, generate, lesson_of
+from mmsa_lib.course.session import CHECKOUT, MINI
 from mmsa_lib.errors import DataError, MMSAError
 
 CELL_SECONDS = 120  # a cell that takes longer is taken for hanging
@@ -96,9 +97,11 @@ def rounded(seconds: float, before: int | None) -> int:
 
 
 def digest(notebook: NotebookNode) -> str:
-    """SHA-256 over the code cells: the outputs depend on nothing else that is in the notebook."""
+    """SHA-256 over the code cells and the embedded data's own sums: prose changes no output."""
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()
+    sums = CHECKOUT / MINI / "SHA256SUMS"
+    data = sums.read_text(encoding="utf-8") if sums.is_file() else ""
+    return hashlib.sha256(json.dumps([*sources, data]).encode()).hexdigest()
 
 
 # ------------------------------------------------------------------------------------------ running
@@ -193,8 +196,7 @@ def _no_addresses(text: str) -> str:
 def main(arguments: list[str]) -> int:
     run = "--refresh" not in arguments
     names = [a for a in arguments if a != "--refresh"]
-    here = Path(__file__).resolve().parents[2] / "notebooks"
-    paths = [Path(name) for name in names] or sorted(here.glob("[0-9][0-9]_*.ipynb"))
+    paths = [Path(name) for name in names] or sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
     for path in paths:
         try:
             seconds = execute(path, run)

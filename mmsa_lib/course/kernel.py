@@ -57,6 +57,7 @@ del _refuse_network, _refuse_outdated_calls
 '''
 
 PROFILE = """
+c.IPKernelApp.log_level = "ERROR"  # else each kernel warns that it talks over TCP, on this machine
 c.HistoryManager.enabled = False  # two kernels would wait for each other's history file
 """
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
+from mmsa_lib.course.session import CHECKOUT
 from mmsa_lib.errors import DataError
 
 METADATA_KEY = "mmsa_trap"
@@ -141,10 +142,10 @@ def update_readme(readme: Path, notebooks: Path) -> bool:
 
 
 def main(arguments: list[str]) -> None:
-    checkout = Path(__file__).resolve().parents[2]
+    notebooks = CHECKOUT / "notebooks"
     if "--write" in arguments:
-        update_readme(checkout / "README.md", checkout / "notebooks")
-    print(to_markdown(collect((checkout / "notebooks").glob("*.ipynb"))))
+        update_readme(CHECKOUT / "README.md", notebooks)
+    print(to_markdown(collect(notebooks.glob("*.ipynb"))))
 
 
 if __name__ == "__main__":
