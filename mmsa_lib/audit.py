@@ -45,6 +45,7 @@ SHORTEST = 0.1
 SILENCE = 1e-3
 MISMATCH = 1.0  # seconds
 _LOST = 0.25  # seconds by which a clip may end before its headers say
+_UNEVEN = 0.5  # seconds by which picture and sound may differ
 
 _TWIN = re.compile(r"final_videos_test(dia[0-9]{1,9}_utt[0-9]{1,9})\.mp4", re.IGNORECASE)
 
@@ -183,7 +184,7 @@ def _judge(file: _File, answer: Any, longest: float) -> list[Finding]:
     if isinstance(answer, Failure):
         found.append(("damaged", answer.reason))
     else:
-        found += _flaws(answer)
+        found += flaws(answer)
         seconds = _clip_seconds(answer)
         if seconds < SHORTEST:
             found.append(("too_short", f"{seconds:.2f} s"))
@@ -194,14 +195,12 @@ def _judge(file: _File, answer: Any, longest: float) -> list[Finding]:
     return [Finding(file.split, problem, file.path.name, detail) for problem, detail in found]
 
 
-def _flaws(answer: dict) -> list[tuple[str, str]]:
-    """What decoding says about the state of a clip."""
+def flaws(answer: dict) -> list[tuple[str, str]]:
+    """What decoding says about the state of a clip, as (problem, detail); `answer` is from `check_file`."""
     found = []
-    announced, seconds = answer["duration"] or 0.0, _clip_seconds(answer)
-    if answer["flaws"]:
-        found.append(("partly_damaged", f"{answer['flaws']} packets or pictures"))
-    elif announced - seconds > _LOST:
-        found.append(("partly_damaged", f"ends after {seconds:.2f} of {announced:.2f} s"))
+    lost = _lost_part(answer)
+    if lost:
+        found.append(("partly_damaged", lost))
     if not answer["frames"]:
         found.append(("no_picture", ""))
     if answer["peak"] is None:
@@ -209,6 +208,21 @@ def _flaws(answer: dict) -> list[tuple[str, str]]:
     elif answer["peak"] < SILENCE:
         found.append(("silent", f"loudest sample {answer['peak']:.5f}"))
     return found
+
+
+def _lost_part(answer: dict) -> str:
+    """In words, what a clip has too little of; empty if nothing."""
+    announced, seconds = answer["duration"] or 0.0, _clip_seconds(answer)
+    picture, sound = answer["video_seconds"], answer["audio_seconds"]
+    if answer["flaws"]:
+        return f"{answer['flaws']} packets or pictures"
+    if answer["frames"] < (answer["num_frames"] or 0):
+        return f"{answer['frames']} of {answer['num_frames']} pictures"
+    if announced - seconds > _LOST:
+        return f"ends after {seconds:.2f} of {announced:.2f} s"
+    if answer["frames"] and answer["peak"] is not None and abs(picture - sound) > _UNEVEN:
+        return f"picture lasts {picture:.2f} s, sound {sound:.2f} s"
+    return ""
 
 
 def _clip_seconds(answer: dict) -> float:

@@ -98,6 +98,7 @@ class Film:
         length = len(chosen) / FPS
         partial = path.with_name(f".{path.name}.part")
         with av.open(str(partial), "w", format="mp4") as clip:
+            clip.metadata["title"] = path.name  # two clips of the same scene and length shall differ
             video, audio = clip.add_stream_from_template(self.video), clip.add_stream_from_template(self.audio)
             data = clip.add_data_stream("bin_data") if data_stream else None
             if data is not None:
@@ -278,11 +279,14 @@ def _add_leftovers(plan: Plan, rng: np.random.Generator) -> None:
             plan.seconds[_key(split, row)] = max(0.0, lasting)
     plan.seconds |= dict.fromkeys(plan.extras, 1.5)
     plain = [key for key in plan.seconds if key[0] == "test" and 1 < plan.seconds[key] < 20 and key not in plan.extras]
-    for i in rng.choice(len(plain), max(1, round(MISFITS * len(plan.rows["test"]))), replace=False):
-        plan.seconds[plain[i]] += float(rng.uniform(1.2, 4))
-        plan.twins[plain[i]] = plan.seconds[plain[i]]
-    others = rng.choice(len(plain), max(2, round(TWINS * len(plan.rows["test"]))), replace=False)
-    plan.twins = {plain[i]: plan.seconds[plain[i]] for i in others}
+    total = len(plan.rows["test"])
+    twins = rng.choice(len(plain), max(2, round(TWINS * total)), replace=False)
+    plan.twins = {plain[i]: plan.seconds[plain[i]] for i in twins}
+    misfits = max(1, round(MISFITS * total))
+    others = [key for key in plain if key not in plan.twins and key not in plan.copies]
+    # Half of the misfits have a twin that fits: advice on which to take conflicts, and so does the evidence.
+    for key in [*list(plan.twins)[: misfits // 2], *others[: misfits - misfits // 2]]:
+        plan.seconds[key] += float(rng.uniform(1.2, 4))
     plan.stubs = {key for key in plan.seconds if key[0] == "test" and rng.random() < STUBS}
 
 
