@@ -441,7 +441,8 @@ def check_clip(path: str | os.PathLike) -> dict[str, float | int | str | None]:
 
     Further keys: frames and video_seconds (decoded pictures, and where the last ends), audio_seconds, peak (loudest
     sample, 0 to 1; None without sound) and flaws (packets that could not be read or decoded, and pictures the decoder
-    had to guess a part of). Raises MediaError exactly when there is neither a picture nor a sound.
+    had to guess a part of); num_frames leaves out pictures that an edit list hides. Raises MediaError exactly when
+    there is neither a picture nor a sound.
     """
     summary = probe(path)
     with _av_errors(path), _Reader(path, True, True, float("inf"), 1) as reader:
@@ -455,6 +456,8 @@ def check_clip(path: str | os.PathLike) -> dict[str, float | int | str | None]:
             raise MediaError(path, reader.why_nothing())
     found = {"frames": tally.frames, "video_seconds": reader.video_end if tally.frames else 0.0}
     found |= {"audio_seconds": tally.samples / SAMPLE_RATE, "peak": tally.peak if tally.samples else None}
+    if summary["num_frames"]:
+        found["num_frames"] = max(0, summary["num_frames"] - tally.hidden)
     return summary | found | {"flaws": tally.flaws + reader.failed_reads}
 
 
@@ -462,12 +465,13 @@ class _Tally:
     """Counts what decoding gives, and what it fails to give."""
 
     def __init__(self) -> None:
-        self.frames = self.samples = self.flaws = 0
+        self.frames = self.samples = self.flaws = self.hidden = 0
         self.peak = 0.0
         self.sound = _Sound()
 
     def add(self, reader: "_Reader", stream, packet) -> None:
         is_video = reader.video is not None and stream.index == reader.video.index
+        self.hidden += bool(is_video and packet is not None and packet.is_discard)
         try:
             decoded = stream.decode(packet)
         except (av.error.FFmpegError, EOFError):
