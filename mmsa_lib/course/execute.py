@@ -58,7 +58,7 @@ def read(path: Path) -> NotebookNode:
     """A notebook of format 4; anything else is a `DataError`."""
     try:
         return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, KeyError, nbformat.ValidationError) as error:
         raise DataError(f"{path}: not a notebook that can be read ({type(error).__name__})") from error
 
 
