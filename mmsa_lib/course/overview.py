@@ -65,7 +65,7 @@ def course_map(*stages: str) -> plots.Picture:
     figure.alt_text = (
         "Map of the course: a clip's words, frames and sound go through a text, a video and an audio encoder, "
         "each ends in 128 numbers; fusion makes 256 of them, two heads give seven emotions and three sentiments; "
-        f"below, loss, training and evaluation. Lit: {', '.join(stages) if stages else 'everything'}."
+        f"below, loss, training and evaluation. Lit: {', '.join(lit)}."
     )
     return figure
 

@@ -1,6 +1,7 @@
 """What all exercise checks share: the decorator that reports, and helpers that diagnose types, shapes and values."""
 
 import copy
+import dis
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -80,14 +81,9 @@ def _guarded(answer: object) -> object:
 
 
 def _is_empty(function: Callable) -> bool:
-    """Whether the body is only `...`, `pass` or a docstring."""
-
-    def bare(): ...
-
-    def documented():
-        """Only words."""
-
-    return function.__code__.co_code in (bare.__code__.co_code, documented.__code__.co_code)
+    """Whether the body is only `...`, `pass` or a docstring: all it does is to return None."""
+    steps = [step for step in dis.get_instructions(function) if step.opname not in ("RESUME", "NOP")]
+    return all(step.opname in ("LOAD_CONST", "RETURN_CONST", "RETURN_VALUE") and step.argval is None for step in steps)
 
 
 def _explain(error: Exception) -> str:
@@ -136,9 +132,9 @@ def expect_array(value: object, shape: Sequence[int | None] | None = None, name:
 def expect_number(value: object, name: str = "the result") -> float:
     """`value` as a float if it is one number: plain, of NumPy, or a tensor with one element."""
     _expect_returned(value, name)
-    if isinstance(value, Tensor | np.ndarray | np.generic) and np.size(value) == 1:
-        return float(value)
-    if isinstance(value, Number) and not isinstance(value, bool | complex):
+    if isinstance(value, Tensor | np.ndarray) and _numbers(value).size == 1:
+        return float(_numbers(value).item())
+    if isinstance(value, Number) and not isinstance(value, bool | np.bool_ | complex):
         return float(value)
     raise Misconception(f"{_start(name)} must be one number, not {_kind(value)}.")
 
