@@ -5,7 +5,9 @@ brought up to date first; with `--refresh` nothing is run. What varies from run 
 `metadata.mmsa` records a digest of what was run and the seconds it took. A notebook that fails is not touched.
 """
 
+import base64
 import hashlib
+import io
 import json
 import math
 import os
@@ -19,6 +21,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from PIL import Image
 
 from mmsa_lib.course import kernel
 from mmsa_lib.course.lessons import GENERATED, generate, lesson_of
@@ -26,6 +29,7 @@ from mmsa_lib.course.session import CHECKOUT, MINI
 from mmsa_lib.errors import DataError, MMSAError
 
 CELL_SECONDS = 120  # a cell that takes longer is taken for hanging
+LARGE_PNG = 100_000  # base64 characters
 STEP = 5  # seconds; the stated run time is rounded up to a multiple
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -179,6 +183,8 @@ def _clean_outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
             continue
         for mime in [m for m in output.get("data", {}) if "widget" in m]:
             del output.data[mime]
+        if "image/png" in output.get("data", {}):
+            output.data["image/png"] = compact(output.data["image/png"])
         if output.output_type == "error" or output.get("data"):
             kept.append(output)
     for output in kept:
@@ -187,6 +193,19 @@ def _clean_outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
         elif "text/plain" in output.get("data", {}):
             output.data["text/plain"] = _no_addresses(output.data["text/plain"])
     return kept
+
+
+def compact(png: str) -> str:
+    """A large picture (base64) in 256 colours, about a third of its size; a small one as it is."""
+    if len(png) < LARGE_PNG:
+        return png
+    with Image.open(io.BytesIO(base64.b64decode(png))) as image:
+        if image.mode == "P":
+            return png
+        small = io.BytesIO()
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    new = base64.b64encode(small.getvalue()).decode("ascii")
+    return new if len(new) < len(png) else png
 
 
 def _no_addresses(text: str) -> str:

@@ -70,7 +70,7 @@ def show(drawing: object, alt: str) -> None:
     figure = _figure(drawing)
     if not alt.strip():
         raise DataError("a picture needs its alternative text: show(figure, alt='…')")
-    if figure.get_layout_engine() is None and not hasattr(drawing, "tight_layout"):
+    if figure.get_layout_engine() is None and not type(drawing).__module__.startswith("seaborn"):
         figure.set_layout_engine("constrained")  # so that no label is cut off; seaborn's grids see to it themselves
     width, height = (round(inches * plots.CSS_DPI) for inches in figure.get_size_inches())
     image = base64.b64encode(plots.to_png(figure, plots.SHOWN_DPI)).decode("ascii")
@@ -112,8 +112,10 @@ def strip(path: str | Path, row: Mapping | pd.Series | None = None) -> plots.Pic
     if seconds:
         wave.set_xlabel("")
         wave.tick_params(labelbottom=False)
-    frames.set_title(plots.plain(_caption(row)) if row is not None else "")
-    about = f" of {_caption(row)}" if row is not None else ""
+    if row is not None:
+        said, details = _caption(row)
+        frames.set_title("\n".join(filter(None, (plots.wrapped(said, 9 * 72, 11, most=2), plots.plain(details)))))
+    about = f" of {' '.join(filter(None, _caption(row)))}" if row is not None else ""
     figure.alt_text = (
         f"A clip{about}: frames over {clip.duration:.2f} seconds, waveform with peak amplitude {peak:.2f}, "
         "and log-mel spectrogram below it."
@@ -133,10 +135,10 @@ def _draw_mel(ax, clip: Clip) -> None:
     ax.set(xlabel="time (s)", ylabel="mel band")
 
 
-def _caption(row: Mapping | pd.Series) -> str:
-    said = f"“{row['text']}”" if "text" in row else "a clip"
+def _caption(row: Mapping | pd.Series) -> tuple[str, str]:
+    """What is said; by whom and how, as far as the row knows."""
     details = [str(row[key]) for key in ("speaker", "emotion", "sentiment") if key in row]
-    return f"{said} ({', '.join(details)})" if details else said
+    return (f"“{row['text']}”" if "text" in row else ""), (f"({', '.join(details)})" if details else "")
 
 
 def table(rows: pd.DataFrame | Iterable[Mapping], caption: str = "", decimals: int = 3, index: bool = False) -> Html:
