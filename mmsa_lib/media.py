@@ -523,15 +523,9 @@ def write_clip(
         with _av_errors(path, "cannot be written"):
             with av.open(str(partial), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
                 rate = Fraction(fps).limit_denominator(100_000)
-                _encode(
-                    container,
-                    frames,
-                    rate,
-                    sound,
-                    sample_rate,
-                    {"crf": str(crf), "preset": preset},
-                    audio_bitrate,
-                )
+                # x264's macroblock tree gives other bytes now and then for the same frames on some processors
+                options = {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
+                _encode(container, frames, rate, sound, sample_rate, options, audio_bitrate)
             os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -34,33 +34,33 @@ AU_INDEX: dict[int, int] = {au: i for i, au in enumerate(ACTION_UNITS)}
 
 PROTOTYPES: dict[str, dict[int, tuple[float, float]]] = {
     "neutral": {},
-    "joy": {6: (0.75, 0.95), 12: (0.9, 1.0), 25: (0.5, 0.6), 26: (0.3, 0.3), 2: (0.3, 0.25)},
-    "sadness": {1: (0.85, 0.95), 4: (0.5, 0.8), 15: (0.8, 0.9), 17: (0.5, 0.55), 7: (0.3, 0.3)},
-    "surprise": {1: (0.85, 1.0), 2: (0.9, 1.0), 5: (0.75, 0.9), 25: (0.6, 0.8), 26: (0.75, 0.85)},
+    "joy": {6: (0.75, 0.97), 12: (0.9, 1), 25: (0.5, 0.74), 26: (0.3, 0.3), 2: (0.3, 0.25)},
+    "sadness": {1: (0.85, 0.97), 4: (0.5, 0.87), 15: (0.8, 0.94), 17: (0.5, 0.71), 7: (0.3, 0.3)},
+    "surprise": {1: (0.85, 1), 2: (0.9, 1), 5: (0.75, 0.94), 25: (0.6, 0.87), 26: (0.75, 0.9)},
     "fear": {
-        1: (0.85, 0.95),
-        2: (0.5, 0.75),
-        4: (0.6, 0.85),
-        5: (0.85, 0.95),
-        20: (0.85, 0.85),
-        25: (0.5, 0.6),
+        1: (0.85, 0.97),
+        2: (0.5, 0.84),
+        4: (0.6, 0.9),
+        5: (0.85, 0.97),
+        20: (0.85, 0.9),
+        25: (0.5, 0.74),
         26: (0.35, 0.45),
     },
     "anger": {
-        4: (0.95, 1.0),
-        5: (0.45, 0.55),
-        7: (0.7, 0.85),
-        23: (0.75, 0.8),
+        4: (0.95, 1),
+        5: (0.45, 0.71),
+        7: (0.7, 0.9),
+        23: (0.75, 0.87),
         17: (0.35, 0.35),
         10: (0.3, 0.25),
     },
     "disgust": {
-        9: (0.9, 0.9),
-        10: (0.8, 0.85),
-        17: (0.5, 0.6),
-        15: (0.4, 0.5),
-        4: (0.4, 0.5),
-        7: (0.4, 0.5),
+        9: (0.9, 0.94),
+        10: (0.8, 0.9),
+        17: (0.5, 0.74),
+        15: (0.4, 0.68),
+        4: (0.4, 0.68),
+        7: (0.4, 0.68),
         6: (0.3, 0.3),
     },
 }
@@ -81,32 +81,32 @@ def expression(cue: Cue, rng: np.random.Generator) -> np.ndarray:
         prototype |= SURPRISE_VARIANTS[int(np.sign(cue.valence))]
     target = np.zeros(len(ACTION_UNITS))
     for au, (amplitude, odds) in prototype.items():
-        drawn = amplitude * rng.normal(1.0, 0.22)
+        drawn = amplitude * rng.normal(1.0, 0.13)
         if rng.random() < odds:
             target[AU_INDEX[au]] = drawn
-    target *= cue.strength * rng.uniform(0.85, 1.15)
+    target *= cue.strength * rng.uniform(1.0, 1.3)
     return np.clip(target + idle(rng), 0.0, 1.0)
 
 
 def idle(rng: np.random.Generator) -> np.ndarray:
     """Small movements (A,) that mean nothing and accompany any talk, whatever the emotion."""
     habits = {
-        1: 0.22,
-        2: 0.22,
-        4: 0.2,
-        5: 0.12,
-        6: 0.12,
-        7: 0.15,
-        12: 0.2,
-        15: 0.12,
-        17: 0.15,
-        20: 0.12,
-        23: 0.15,
+        1: 0.17,
+        2: 0.17,
+        4: 0.15,
+        5: 0.09,
+        6: 0.09,
+        7: 0.11,
+        12: 0.15,
+        15: 0.09,
+        17: 0.11,
+        20: 0.09,
+        23: 0.11,
     }
     noise = np.zeros(len(ACTION_UNITS))
     for au, ceiling in habits.items():
         size = rng.uniform(0, ceiling)
-        if rng.random() < 0.35:
+        if rng.random() < 0.3:
             noise[AU_INDEX[au]] = size
     return noise
 
@@ -125,10 +125,10 @@ def timeline(apex: np.ndarray, times: np.ndarray, rng: np.random.Generator) -> n
     at the clip's ends, as when a film is cut in the middle of a conversation.
     """
     duration = max(float(times[-1] - times[0]), 0.4) if len(times) else 1.0
-    onset = rng.uniform(-0.15, 0.3) * duration
+    onset = rng.uniform(-0.15, 0.2) * duration
     offset = onset + rng.uniform(0.45, 0.85) * duration
     rise, fall = rng.uniform(0.18, 0.5), rng.uniform(0.3, 0.8)
-    rest = rng.uniform(0.1, 0.35)
+    rest = rng.uniform(0.2, 0.45)
     lag = rng.normal(0, 0.06, len(apex))
     wobble = rng.uniform(0.9, 1.1, len(apex))
     phase, speed = rng.uniform(0, 2 * np.pi, len(apex)), rng.uniform(1.5, 4.0, len(apex))

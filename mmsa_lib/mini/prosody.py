@@ -62,19 +62,19 @@ SURPRISE_VARIANTS: dict[int, Prosody] = {
     -1: Prosody(tremor=0.35, breath=0.3, tilt=-1.0),
 }
 SPREAD = Prosody(
-    pitch=1.0, range=0.14, rate=0.09, rise=0.8, lilt=0.3, tremor=0.06, tilt=1.5, drive=0.06, breath=0.08,
-    creak=0.06, formant=0.02, punch=0.12, pause=0.03, gasp=0.05, sigh=0.05, chuckle=0.04,
+    pitch=0.8, range=0.1, rate=0.09, rise=0.6, lilt=0.2, tremor=0.05, tilt=1.2, drive=0.05, breath=0.06,
+    creak=0.05, formant=0.015, punch=0.1, pause=0.02, gasp=0.04, sigh=0.04, chuckle=0.03,
 )  # fmt: skip
 """Standard deviations of what any utterance does by chance, whatever its emotion."""
 
 _ONE_SIDED = ("lilt", "tremor", "drive", "breath", "creak", "pause", "gasp", "sigh", "chuckle")
-_ODDS = 0.9  # each effect of an emotion is left out now and then
+_ODDS = 0.96  # each effect of an emotion is left out now and then
 
 
 def draw_prosody(cue: Cue, rng: np.random.Generator) -> Prosody:
     """Draw the prosody of one utterance: the emotion's effects scaled by the cue's strength, plus chance."""
     effects, variant = EFFECTS[cue.shown], SURPRISE_VARIANTS[int(np.sign(cue.valence))]
-    overall = cue.strength * rng.uniform(0.8, 1.15)
+    overall = cue.strength * rng.uniform(1.1, 1.5)
     drawn = {}
     for field in fields(Prosody):
         size = getattr(effects, field.name)
@@ -82,6 +82,6 @@ def draw_prosody(cue: Cue, rng: np.random.Generator) -> Prosody:
             size += getattr(variant, field.name)
         kept = rng.random() < _ODDS
         chance = rng.normal(0, getattr(SPREAD, field.name))
-        value = size * overall * rng.normal(1.0, 0.25) * kept + chance
+        value = size * overall * rng.normal(1.0, 0.18) * kept + chance
         drawn[field.name] = float(max(value, 0.0) if field.name in _ONE_SIDED else value)
     return Prosody(**drawn)
