@@ -190,6 +190,14 @@ def test_a_figure_is_shown_once_with_its_words(displayed) -> None:
     assert figure.number not in plt.get_fignums()
 
 
+def test_no_label_is_cut_off(displayed) -> None:
+    """The default layout of pyplot leaves no room for a label below a flat picture."""
+    figure, ax = plt.subplots(figsize=(7, 2))
+    ax.set_xlabel("words in an utterance", size=20)
+    show(figure, alt="Nothing in it.")
+    assert ax.xaxis.label.get_window_extent().y0 >= 0
+
+
 def test_a_figure_of_seaborn_is_shown(displayed) -> None:
     import seaborn as sns
 

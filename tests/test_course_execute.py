@@ -1,17 +1,21 @@
 """Running notebooks: what a kernel refuses, what is saved, what is taken out, what a failure says."""
 
+import base64
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from mmsa_lib.course import execute, kernel
-from mmsa_lib.course.execute import NotebookFailed, clean, digest, read, rounded, run_cells, write
+from mmsa_lib.course.execute import NotebookFailed, clean, compact, digest, read, rounded, run_cells, write
 from mmsa_lib.course.lessons import setup_cell
 from mmsa_lib.errors import DataError
 
@@ -188,6 +192,21 @@ def test_cleaning_takes_out_what_varies() -> None:
     again = nbformat.from_dict(notebook)
     clean(again)
     assert again == notebook
+
+
+def test_a_large_picture_is_saved_in_fewer_colours() -> None:
+    def png(size: int) -> str:
+        pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        return base64.b64encode(file.getvalue()).decode()
+
+    large, small = png(200), png(20)
+    assert compact(small) == small
+    assert len(compact(large)) < 0.5 * len(large)
+    assert compact(compact(large)) == compact(large)
+    with Image.open(io.BytesIO(base64.b64decode(compact(large)))) as image:
+        assert image.size == (200, 200)
 
 
 def test_prose_does_not_make_outputs_old() -> None:
