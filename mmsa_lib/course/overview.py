@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from mmsa_lib import plots
 from mmsa_lib.course.lessons import STAGES
 from mmsa_lib.errors import DataError
 
-WIDTH, HEIGHT = 10.0, 4.35  # inches, and the units of all places below
-ROWS = {"text": 3.45, "video": 2.45, "audio": 1.45}
+WIDTH, HEIGHT = 10.0, 4.4  # inches, and the units of all places below
+ROWS = {"text": 3.6, "video": 2.6, "audio": 1.6}
 INPUTS = {"text": "words", "video": "frames", "audio": "sound"}
-PREPARED = {"text": "token ids", "video": "8 frames, RGB", "audio": "log-mel, 64 bands"}
 ENCODERS = {"text": "BERT, frozen", "video": "R3D-18, frozen", "audio": "1-D convolutions"}
-DIM_EDGE, DIM_TEXT, ARROW = "#C4C4C4", "#7A7A7A", "#9A9A9A"
+DIM_TEXT, ARROW = "#6A6A6A", "#9A9A9A"
 
 
 @dataclass(frozen=True)
@@ -65,43 +65,43 @@ def course_map(*stages: str) -> plots.Picture:
     figure.alt_text = (
         "Map of the course: a clip's words, frames and sound go through a text, a video and an audio encoder, "
         "each ends in 128 numbers; fusion makes 256 of them, two heads give seven emotions and three sentiments; "
-        f"below, loss, training and evaluation. Lit: {', '.join(lit)}."
+        f"below, evaluation, and the loss and the training that change what is not frozen. Lit: {', '.join(lit)}."
     )
     return figure
 
 
 def _boxes() -> dict[str, Box]:
     grey, colors, tasks = plots.MODALITY_COLORS["all"], plots.MODALITY_COLORS, plots.TASK_COLORS
-    boxes = {"data": Box("data", 0.75, 2.45, 1.2, 2.7, "a clip", "one\nutterance\nof a\ndialogue", grey)}
+    boxes = {"data": Box("data", 0.72, 2.6, 1.2, 2.78, "a clip", "one\nutterance\nof a\ndialogue", grey)}
     for name, y in ROWS.items():
-        boxes[f"{name} input"] = Box("data", 2.2, y, 1.15, 0.56, INPUTS[name], "", colors[name])
+        boxes[f"{name} input"] = Box("data", 2.2, y, 1.2, 0.56, INPUTS[name], "", colors[name])
         boxes[name] = Box(name, 4.05, y, 1.75, 0.78, f"{name} encoder", ENCODERS[name], colors[name])
-        boxes[f"{name} vector"] = Box(name, 5.55, y, 0.5, 0.5, "128", "", colors[name])
-    boxes["fusion"] = Box("fusion", 6.85, 2.45, 1.1, 1.2, "fusion", "384 → 256", grey)
-    boxes["context"] = Box("context", 6.85, 3.75, 1.5, 0.72, "context", "what was said before", grey)
-    boxes["emotion"] = Box("heads", 8.85, 3.0, 1.7, 0.78, "emotion", "7 probabilities", tasks["emotion"])
-    boxes["sentiment"] = Box("heads", 8.85, 1.9, 1.7, 0.78, "sentiment", "3 probabilities", tasks["sentiment"])
-    boxes["loss"] = Box("loss", 8.85, 0.5, 1.7, 0.7, "loss", "weights for classes", grey)
-    boxes["training"] = Box("training", 5.6, 0.5, 2.1, 0.7, "training", "learning what is not frozen", grey)
-    boxes["evaluation"] = Box("evaluation", 2.2, 0.5, 2.1, 0.7, "evaluation", "how good, how sure", grey)
+        boxes[f"{name} vector"] = Box(name, 5.52, y, 0.54, 0.5, "128", "", colors[name])
+    boxes["fusion"] = Box("fusion", 6.9, 2.6, 1.15, 1.2, "fusion", "384 → 256", grey)
+    boxes["context"] = Box("context", 6.9, 3.93, 1.62, 0.72, "context", "what was said before", grey)
+    boxes["emotion"] = Box("heads", 9.03, 3.1, 1.74, 0.78, "emotion", "7 probabilities", tasks["emotion"])
+    boxes["sentiment"] = Box("heads", 9.03, 2.1, 1.74, 0.78, "sentiment", "3 probabilities", tasks["sentiment"])
+    boxes["evaluation"] = Box("evaluation", 9.03, 0.5, 1.74, 0.72, "evaluation", "how good, how sure", grey)
+    boxes["loss"] = Box("loss", 6.9, 0.5, 1.62, 0.72, "loss", "rare classes count", grey)
+    boxes["training"] = Box("training", 4.05, 0.5, 1.75, 0.72, "training", "step by step", grey)
     return boxes
 
 
 def _draw(ax: Axes, box: Box, lit: bool) -> None:
-    """Lit boxes are filled and bold; the others are outlines."""
+    """Lit boxes are filled and bold; the others are outlines that keep a hint of their colour."""
     ax.add_patch(
         FancyBboxPatch(
             (box.x - box.width / 2, box.y - box.height / 2),
             box.width,
             box.height,
             boxstyle="round,pad=0,rounding_size=0.09",
-            facecolor=box.color if lit else "white",
-            edgecolor=box.color if lit else DIM_EDGE,
-            linewidth=1.6 if lit else 1.1,
+            facecolor=box.color if lit else _towards_white(box.color, 0.92),
+            edgecolor=box.color if lit else _towards_white(box.color, 0.55),
+            linewidth=1.8 if lit else 1.1,
             zorder=2,
         )
     )
-    color = "white" if lit else DIM_TEXT
+    color = _readable_on(box.color) if lit else DIM_TEXT
     weight = "bold" if lit else "normal"
     lines = box.detail.count("\n") + 1 if box.detail else 0
     shift = 0.085 * lines
@@ -111,21 +111,37 @@ def _draw(ax: Axes, box: Box, lit: bool) -> None:
         ax.text(box.x, box.y + shift - 0.13 - 0.085 * lines, box.detail, color=color, **below)
 
 
+def _towards_white(color: str, share: float) -> tuple[float, ...]:
+    return tuple(share + (1 - share) * part for part in to_rgb(color))
+
+
+def _readable_on(color: str) -> str:
+    """White or ink, whichever stands out more (contrast as WCAG 2 defines it)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(color)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "white" if 1.05 / (luminance + 0.05) > 3 else plots.INK
+
+
 def _connect(ax: Axes, boxes: dict[str, Box]) -> None:
-    for name in ROWS:
+    fusion = boxes["fusion"]
+    for name, offset in zip(ROWS, (0.32, 0.0, -0.32), strict=True):
         source, encoder, vector = boxes[f"{name} input"], boxes[name], boxes[f"{name} vector"]
         _arrow(ax, (boxes["data"].right[0], source.y), source.left)
         _arrow(ax, source.right, encoder.left)
         _arrow(ax, encoder.right, vector.left)
-        offset = {"text": 0.3, "video": 0.0, "audio": -0.3}[name]
-        _arrow(ax, vector.right, (boxes["fusion"].left[0], boxes["fusion"].y + offset))
-    for name, offset in (("emotion", 0.25), ("sentiment", -0.25)):
-        fused = boxes["fusion"].right
-        _arrow(ax, (fused[0], fused[1] + offset), boxes[name].left)
-    _arrow(ax, boxes["context"].bottom, boxes["fusion"].top, style="dashed")
-    _arrow(ax, boxes["sentiment"].bottom, boxes["loss"].top)
+        _arrow(ax, vector.right, (fusion.left[0], fusion.y + offset))
+    _arrow(ax, (fusion.right[0], fusion.y + 0.25), boxes["emotion"].left)
+    _arrow(ax, (fusion.right[0], fusion.y - 0.25), boxes["sentiment"].left)
+    _arrow(ax, boxes["context"].bottom, fusion.top, style="dashed")
+    heads = boxes["sentiment"].bottom
+    _arrow(ax, heads, boxes["evaluation"].top)
+    _arrow(ax, (heads[0] - 0.45, heads[1]), (boxes["loss"].right[0] - 0.12, boxes["loss"].top[1]))
     _arrow(ax, boxes["loss"].left, boxes["training"].right)
-    _arrow(ax, boxes["training"].left, boxes["evaluation"].right)
+    # Training changes the audio encoder and all that comes after the encoders.
+    training, between = boxes["training"].top, boxes["audio"].bottom[1] / 2 + boxes["training"].top[1] / 2
+    ax.plot([training[0], fusion.x], [between, between], color=ARROW, linewidth=1.3, linestyle="dashed", zorder=1)
+    _arrow(ax, training, boxes["audio"].bottom, style="dashed")
+    _arrow(ax, (fusion.x, between), fusion.bottom, style="dashed")
 
 
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], style: str = "solid") -> None:
