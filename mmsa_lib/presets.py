@@ -15,20 +15,20 @@ class Preset:
     pooling: str = "mean"
     finetune: tuple[str, ...] = ()
     random_backbones: tuple[str, ...] = ()
-    modality_dropout: float = 0.3
+    modality_dropout: float = 0.5
     spec_augment: bool = True
     log_mel: bool = True
-    epochs: int = 40
+    epochs: int = 24
     batch_size: int = 32
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     backbone_learning_rate: float = 2e-5
     weight_decay: float = 1e-5
     label_smoothing: float = 0.05
     class_weights: str = "none"
-    patience: int = 2
+    patience: int = 4
     ema_decay: float | None = 0.98
     selection: str = "emotion_weighted_f1"
-    early_stopping: int | None = 8
+    early_stopping: int | None = 10
     precision: str = "no"  # mixed precision of Accelerate: no, bf16 or fp16; on a CPU keep to no
     seed: int = 0
 
