@@ -139,6 +139,18 @@ def test_refreshing_runs_nothing(tmp_path: Path) -> None:
     assert "mmsa" not in notebook.metadata
 
 
+def test_a_check_names_the_cells_that_give_something_else(tmp_path: Path, capsys) -> None:
+    path = small(tmp_path, "print(1)", "import time\nprint(time.perf_counter())")
+    execute.execute(path)
+    before = path.read_bytes()
+    capsys.readouterr()
+    assert execute.main(["--check", str(path)]) == 1
+    assert capsys.readouterr().out == "03_video_encoder.ipynb: other outputs in cell 3 ('import time')\n"
+    assert path.read_bytes() == before
+    execute.execute(small(tmp_path, "print(1)"))
+    assert execute.main(["--check", str(path)]) == 0
+
+
 def test_the_working_folder_is_the_notebooks_own(tmp_path: Path) -> None:
     path = small(tmp_path, "from pathlib import Path\nprint(Path.cwd().name)")
     notebook = read(path)

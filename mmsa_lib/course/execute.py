@@ -1,8 +1,9 @@
 """Run notebooks from top to bottom in a clean kernel and save their outputs: what `make notebooks` calls.
 
-`python -m mmsa_lib.course.execute [--refresh] [NOTEBOOK…]` (all of them by default). Generated cells are
-brought up to date first; with `--refresh` nothing is run. What varies from run to run is taken out, and
+`python -m mmsa_lib.course.execute [--refresh | --check] [NOTEBOOK…]` (all of them by default). Generated cells
+are brought up to date first; with `--refresh` nothing is run. What varies from run to run is taken out, and
 `metadata.mmsa` records a digest of what was run and the seconds it took. A notebook that fails is not touched.
+With `--check` nothing is saved: the cells are named whose outputs differ from the saved ones.
 """
 
 import base64
@@ -56,6 +57,17 @@ def execute(path: str | Path, run: bool = True) -> float | None:
     clean(notebook)
     write(notebook, path)
     return seconds
+
+
+def differing(path: str | Path) -> list[str]:
+    """Cells (by number and first line) that give other outputs than the saved ones when run again on this machine."""
+    path = Path(path)
+    saved, again = read(path), read(path)
+    run_cells(again, path.resolve().parent, path.name)
+    clean(saved)
+    clean(again)
+    pairs = enumerate(zip(saved.cells, again.cells, strict=True), 1)
+    return [_cell_name(i, old) for i, (old, new) in pairs if old.get("outputs") != new.get("outputs")]
 
 
 def read(path: Path) -> NotebookNode:
@@ -131,7 +143,10 @@ def _failed_cell(notebook: NotebookNode) -> str:
         (i, c) for i, c in enumerate(notebook.cells, 1) if c.cell_type == "code" and (c.execution_count or c.outputs)
     ]
     broken = [(i, c) for i, c in started if any(o.output_type == "error" for o in c.outputs)]
-    place, cell = (broken or started or [(1, notebook.cells[0])])[-1]
+    return _cell_name(*(broken or started or [(1, notebook.cells[0])])[-1])
+
+
+def _cell_name(place: int, cell: NotebookNode) -> str:
     return f"cell {place} ({cell.source.strip().partition(chr(10))[0]!r})"
 
 
@@ -213,17 +228,23 @@ def _no_addresses(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    run = "--refresh" not in arguments
-    names = [a for a in arguments if a != "--refresh"]
-    paths = [Path(name) for name in names] or sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
-    for path in paths:
+    options = {"--refresh", "--check"} & set(arguments)
+    names = [argument for argument in arguments if argument not in options]
+    status = 0
+    for path in [Path(name) for name in names] or sorted((CHECKOUT / "notebooks").glob("*.ipynb")):
         try:
-            seconds = execute(path, run)
+            if "--check" in options:
+                other = differing(path)
+                status = max(status, bool(other))
+                said = f"other outputs in {', '.join(other)}" if other else "the same outputs"
+            else:
+                seconds = execute(path, run="--refresh" not in options)
+                said = "refreshed" if seconds is None else f"{seconds:.0f} s"
         except MMSAError as error:
             print(error, file=sys.stderr)
             return 1
-        print(f"{path.name}: {'refreshed' if seconds is None else f'{seconds:.0f} s'}", flush=True)
-    return 0
+        print(f"{path.name}: {said}", flush=True)
+    return int(status)
 
 
 if __name__ == "__main__":
