@@ -75,7 +75,7 @@ def dataset(split: str, **overrides):
         split: train, dev or test.
         overrides: fields of the preset `mini`, such as `modalities=("text",)` or `pooling="cls"`.
 
-    Computed on first use (a minute or two), kept in `FEATURES`, which `make train` shares. The returned
+    Computed on first use, kept in `FEATURES`, which `make train` shares. The returned
     `MELDDataset` is a new one each time.
     """
     from mmsa_lib import experiment
