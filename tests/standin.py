@@ -14,7 +14,6 @@ import math
 import shutil
 import tarfile
 import time
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -86,9 +85,7 @@ class Film:
         self.starts = [i for i, packet in enumerate(self.pictures) if packet[3]]
         self.tick = round(1 / (FPS * self.video.time_base))
         self.length = self.tick * len(self.pictures)  # of one round, in units of the video stream
-        self.round = round(self.length * self.video.time_base / self.audio.time_base)  # the same for the sound
-        while self.sounds[-1][0] + self.sounds[0][2] > self.round + self.sounds[0][0]:
-            self.sounds.pop()  # it would overlap the next round
+        self.sounds = [packet for packet in self.sounds if packet[2] == self.sounds[0][2]]  # not the short last one
 
     def cut(self, path: Path, start: int, seconds: float, data_stream: bool = False) -> float:
         """Write a clip from the `start`-th key frame on; returns how long it is."""
@@ -122,14 +119,12 @@ class Film:
                 return chosen
 
     def _sound(self, origin: Fraction, length: Fraction) -> Iterator[tuple]:
-        base = self.audio.time_base
-        times = [packet[0] for packet in self.sounds]
-        for i in count(bisect_left(times, origin / base)):
-            around, at = divmod(i, len(self.sounds))
-            pts, dts, *rest = self.sounds[at]
-            if (pts + around * self.round) * base >= origin + length:
+        """Packets without a gap; where the film repeats, sound and picture drift apart, which nobody will hear."""
+        base, ticks = self.audio.time_base, self.sounds[0][2]
+        for i in count(math.ceil(origin / base / ticks)):
+            if i * ticks * base >= origin + length:
                 return
-            yield pts + around * self.round, dts + around * self.round, *rest
+            yield i * ticks, i * ticks, *self.sounds[i % len(self.sounds)][2:]
 
 
 def _packet(stream, stored: tuple, time_base: Fraction, origin: Fraction) -> av.Packet:
@@ -264,6 +259,8 @@ def choose(folder: Path, utterances: int, seed: int) -> Plan:
         plan.rows[split] = [row for row in table if int(row["Dialogue_ID"]) in kept]
     plan.corrupt, plan.missing = {("train", 125, 3)}, {("dev", 110, 7)}
     plan.extras = {("dev", 49, 4), ("dev", 49, 5), ("dev", 66, 9), ("dev", 66, 10)}
+    known = {_key(split, row) for split, rows in plan.rows.items() for row in rows}
+    plan.corrupt, plan.missing, plan.extras = plan.corrupt & known, plan.missing & known, plan.extras - known
     _add_leftovers(plan, rng)
     return plan
 

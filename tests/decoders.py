@@ -1,0 +1,43 @@
+"""Stand-ins for a decoder that fails in every way; quick to import, as worker processes do so."""
+
+import ctypes
+import os
+import signal
+import time
+
+from mmsa_lib.errors import MediaError
+
+
+def work(task):
+    """(what to do, number) -> twice the number, if all goes well."""
+    name, value = task
+    if name == "segfault":
+        ctypes.string_at(0)
+    elif name == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif name == "exit":
+        os._exit(value)
+    elif name == "hang":
+        time.sleep(60)
+    elif name == "refuse":
+        raise MediaError("clip.mp4", "empty file")
+    elif name == "bug":
+        raise ValueError("a bug")
+    return os.getpid() if name == "pid" else value * 2
+
+
+def quit_at_once(link, function):
+    os._exit(7)
+
+
+def check_by_name(path):
+    """What `mmsa_lib.audit.check_file` answers, by a decoder that crashes, hangs or raises on certain names."""
+    if path.name == "dia0_utt0.mp4":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if path.name == "dia0_utt1.mp4":
+        time.sleep(60)
+    if path.name == "dia0_utt2.mp4":
+        raise RuntimeError("a bug of ours")
+    sound = {"audio_codec": "aac", "sample_rate": 48_000, "channel_layout": "mono", "audio_seconds": 1.0, "peak": 0.5}
+    picture = {"video_codec": "h264", "width": 4, "height": 2, "fps": 24.0, "frames": 24, "video_seconds": 1.0}
+    return sound | picture | {"duration": 1.0, "num_frames": 24, "flaws": 0, "sha1": path.name}
