@@ -1,4 +1,7 @@
-"""Utterances as tensors: `MELDDataset` gives one, `collate` makes a batch, `make_loader` batches of like length."""
+"""Utterances as tensors: `MELDDataset` gives one, `collate` makes a batch, `make_loader` batches of like length.
+
+Derived in notebooks/01 (what a clip is) and notebooks/02 (padding, batches of like length).
+"""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""Reading a clip with a trained model: a video file in, emotion and sentiment probabilities out."""
+"""Reading a clip with a trained model: a video file in, emotion and sentiment probabilities out.
+
+Derived in notebooks/00.
+"""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -25,6 +25,9 @@ IMAGES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif")
 # "/content" is Colab's own folder, the same for everybody.
 MACHINE_PATH = re.compile(r"(/home/\w|/root/|/Users/\w|/work/\w|/tmp/\w|[A-Z]:\\\\?Users|site-packages)")
 DERIVED = {
+    "predict": 0,
+    "MELDDataset": 1,
+    "collate": 2,
     "TextEncoder": 2,
     "VideoEncoder": 3,
     "AudioEncoder": 4,
