@@ -63,6 +63,10 @@ def sample(**changes) -> dict:
     return made | changes
 
 
+def lengths() -> pd.DataFrame:
+    return pd.DataFrame({"split": "dev", "row_seconds": [2.0, 3.0, 0.0, np.nan], "clip_seconds": [2.1, 5.0, 0.04, 1.0]})
+
+
 def every_picture() -> dict:
     rng = np.random.default_rng(1)
     truth = {task: rng.integers(0, len(names), 60) for task, names in TASKS.items()}
@@ -72,6 +76,7 @@ def every_picture() -> dict:
         "results": plots.results(report(truth, truth), {"emotion": {"weighted_f1": 0.9}, "sentiment": 0.8}),
         "modality_comparison": plots.modality_comparison([{"name": "text", "modalities": ["text"], "mean": 0.5}]),
         "class_counts": plots.class_counts({"train": ["joy", "fear", "joy"], "test": [0, 4]}),
+        "data_health": plots.data_health({"dev": {"missing": 1, "twin": 0}}, {"dev": 9}, lengths()),
         "waveform": plots.waveform(np.sin(np.arange(999)), 16_000),
         "spectrogram": plots.spectrogram(rng.normal(size=(64, 30)), 0.01),
         "frame_strip": plots.frame_strip(sample()["frames"], np.arange(9) / 10),
