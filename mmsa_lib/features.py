@@ -8,6 +8,7 @@ themselves): when one of them changes, another name is asked for and the feature
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -107,6 +108,8 @@ class _Store:
         kept = {str(row): t.contiguous().cpu() for row, t in zip(rows, tensors, strict=True) if t is not None}
         temporary = path.with_suffix(".tmp")
         save_file(kept, temporary, metadata={"errors": json.dumps(errors)})
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())  # a power failure must not leave the name without the content
         temporary.replace(path)
 
     def load(self) -> Features:

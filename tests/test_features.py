@@ -1,5 +1,8 @@
 """The feature cache: same numbers as raw input, made once, made anew when something changes."""
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 from worlds import write_world
@@ -69,6 +72,14 @@ def test_a_killed_extraction_goes_on_where_it_stopped(model, world, tmp_path, mo
     assert decoded == [4, 5, 6]  # the two whole chunks are not decoded again
     for modality in ("text", "video", "audio"):
         assert all(torch.equal(a, b) for a, b in zip(whole[modality], resumed[modality], strict=True))
+
+
+def test_content_is_on_the_disk_before_its_name(model, world, tmp_path, monkeypatch):
+    order, sync, replace = [], os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (order.append("content"), sync(number)))
+    monkeypatch.setattr(Path, "replace", lambda self, to: (order.append("name"), replace(self, to)))
+    extract(MELDDataset(world, "dev"), model, tmp_path)
+    assert order == ["content", "name"] * 3
 
 
 @pytest.mark.parametrize("change", ["backbone", "mel", "pooling", "clip", "text"])
