@@ -1,0 +1,131 @@
+"""What class weights cost on the text of the real MELD: aggregated scores for lesson 06.
+
+`python -m mmsa_lib.course.experiments.class_weights data/meld` needs the annotation tables alone. It writes
+`results/06_class_weights_meld.json`, which holds scores and class counts, and not a word of MELD.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmsa_lib import experiment
+from mmsa_lib.class_weights import class_weights
+from mmsa_lib.labels import EMOTIONS
+from mmsa_lib.metrics import classification_metrics, per_class
+from mmsa_lib.presets import PRESETS
+
+RESULT = Path(__file__).resolve().parents[1] / "results" / "06_class_weights_meld.json"
+SCHEMES = ("none", "sqrt", "effective", "inverse", "sampler", "adjusted")
+SCORES = ("accuracy", "weighted_f1", "macro_f1")
+Split = tuple[Tensor, Tensor]  # features (N, D), emotion labels (N,)
+
+
+def train_head(
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor | None = None,
+    seed: int = 0,
+    epochs: int = 10,
+    draw: Tensor | None = None,
+    smoothing: float = 0.0,
+) -> Iterator[nn.Module]:
+    """Train a small head on features x (N, D) and labels y (N,); yields it, in eval mode, after each epoch.
+
+    `weight` (7,) weighs the classes in the loss; `draw` (N,) says how often each utterance is drawn, with
+    replacement. Derived in notebooks/06.
+    """
+    torch.manual_seed(seed)
+    dropout, hidden = nn.Dropout(0.5), 64
+    head = nn.Sequential(dropout, nn.Linear(x.shape[1], hidden), nn.ReLU(), dropout, nn.Linear(hidden, len(EMOTIONS)))
+    optimizer = torch.optim.Adam(head.parameters(), lr=2e-3, weight_decay=1e-4)
+    criterion = nn.CrossEntropyLoss(weight=weight, label_smoothing=smoothing)
+    for _ in range(epochs):
+        order = torch.randperm(len(y)) if draw is None else torch.multinomial(draw, len(y), replacement=True)
+        head.train()
+        for batch in order.split(64):
+            loss = criterion(head(x[batch]), y[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        yield head.eval()
+
+
+def standardise(splits: dict[str, Split]) -> dict[str, Split]:
+    """Each feature with mean 0 and deviation 1 over the training split."""
+    x = splits["train"][0]
+    mean, deviation = x.mean(dim=0), x.std(dim=0).clamp(min=1e-6)
+    return {name: ((features - mean) / deviation, labels) for name, (features, labels) in splits.items()}
+
+
+def scores(logits: Tensor, y: Tensor) -> dict[str, float]:
+    """Accuracy, weighted and macro F1 of logits (N, 7)."""
+    found = classification_metrics(y.numpy(), logits.argmax(dim=1).numpy(), len(EMOTIONS))
+    return {name: found[name] for name in SCORES}
+
+
+def measure(splits: dict[str, Split], scheme: str, seeds: Sequence[int], epochs: int = 10) -> dict:
+    """Test scores of one scheme, a value a seed, and the mean recall and precision of each class.
+
+    `sampler` draws the classes evenly; `adjusted` trains without weights and takes half of the logarithm of
+    the class shares out of the logits.
+    """
+    x, y = splits["train"]
+    weight = class_weights(y.numpy(), EMOTIONS, {"sampler": "inverse", "adjusted": "none"}.get(scheme, scheme))
+    how = {"draw": weight[y]} if scheme == "sampler" else {"weight": weight}
+    shares = torch.bincount(y, minlength=len(EMOTIONS)).clamp(min=1) / len(y)
+    shift = 0.5 * shares.log() if scheme == "adjusted" else 0.0
+    x_test, y_test = splits["test"]
+    found: dict = {name: [] for name in SCORES}
+    classes = []
+    for seed in seeds:
+        *_, head = train_head(x, y, seed=seed, epochs=epochs, **how)
+        logits = head(x_test).detach() - shift
+        for name, value in scores(logits, y_test).items():
+            found[name].append(value)
+        classes.append(per_class(y_test.numpy(), logits.argmax(dim=1).numpy(), EMOTIONS))
+    for side in ("recall", "precision"):
+        found[side] = {name: float(np.mean([c[name][side] for c in classes])) for name in EMOTIONS}
+    return {"scheme": scheme, **found}
+
+
+def text_splits(data: str | Path, features: str | Path, rows: int | None = None) -> dict[str, Split]:
+    """Frozen MiniLM's pooled text and the emotion labels of `train` and `test`; `rows` takes the first ones only."""
+    preset = replace(PRESETS["mini"], modalities=("text",))
+    model = experiment.build_model(preset)
+    splits = {}
+    for split in ("train", "test"):
+        table = experiment.read_table(preset, data, split).head(rows or sys.maxsize)
+        dataset = experiment.build_dataset(preset, model, table, features)
+        splits[split] = (torch.stack(dataset.features["text"]), torch.from_numpy(dataset.emotion_labels))
+    return standardise(splits)
+
+
+def main(arguments: Sequence[str]) -> None:
+    data = Path(arguments[0] if arguments else "data/meld")
+    features = Path(arguments[1] if len(arguments) > 1 else "runs/features")
+    splits = text_splits(data, features)
+    counts = {name: torch.bincount(y, minlength=len(EMOTIONS)).tolist() for name, (_, y) in splits.items()}
+    result = {
+        "what": "MELD text, frozen all-MiniLM-L6-v2, mean pooling, a small head; official test split",
+        "command": "python -m mmsa_lib.course.experiments.class_weights data/meld",
+        "torch": version("torch"),
+        "counts": {name: dict(zip(EMOTIONS, values, strict=True)) for name, values in counts.items()},
+        "rows": [measure(splits, scheme, range(5)) for scheme in SCHEMES],
+    }
+    temporary = RESULT.with_suffix(".tmp")
+    temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, RESULT)
+    for row in result["rows"]:
+        print(row["scheme"], *(f"{name} {np.mean(row[name]):.3f}" for name in SCORES))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
