@@ -1,4 +1,4 @@
-"""The command line of the embedded data set: `python -m mmsa_lib.mini build` and `… pretrain`."""
+"""The command line of the embedded data set: `python -m mmsa_lib.mini build`, `… pretrain`, `… shortcuts`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,14 @@ def build(
     plans = build_set(out, seed=seed, limit=limit, jobs=jobs, resume=resume)
     if limit is None:
         write_datasheet(out, plans, seed)
+
+
+@app.command()
+def shortcuts(data: Annotated[Path, typer.Option(help="Folder of the data set.")] = Path("data/mini")) -> None:
+    """Can the emotion be guessed from clip length, file size, brightness, colour and number of words?"""
+    from mmsa_lib.mini.shortcuts import measure
+
+    print(measure(data).round(3).to_string(index=False))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
