@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from mmsa_lib.labels import EMOTIONS
 from mmsa_lib.media import SAMPLE_RATE
@@ -109,7 +110,8 @@ def lengths(table: pd.DataFrame, real: Mapping) -> Picture:
         ax.stairs(np.histogram(values, edges)[0] / len(values), edges, fill=True, color="#BDB6E3", label=MINI)
         ax.stairs(np.array(counts) / sum(counts), edges, linewidth=1.8, color=INK, label=REAL)
         ax.set(xlabel=f"{unit} an utterance", ylabel="share of the utterances")
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        ax.yaxis.set_major_locator(MultipleLocator(0.05))
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes[0].legend()
     means = words.groupby(table["emotion"], observed=False).mean().to_numpy()
     axes[2].plot(means, range(7), "o", color=OWN, label=MINI)
@@ -132,8 +134,8 @@ def raw_numbers(frame: np.ndarray, sound: np.ndarray, rate: int) -> Picture:
     axes = figure.subplots(1, 5, width_ratios=(1, 1, 1, 1, 2.4))
     axes[0].imshow(frame)
     axes[0].set_title("a frame")
-    for i, (name, tint) in enumerate((("red", "Reds_r"), ("green", "Greens_r"), ("blue", "Blues_r"))):
-        axes[i + 1].imshow(frame[:, :, i], cmap=tint, vmin=0, vmax=255)
+    for i, name in enumerate(("red", "green", "blue")):
+        axes[i + 1].imshow(frame * np.eye(3, dtype=np.uint8)[i])  # the other two switched off
         axes[i + 1].set_title(name)
     for ax in axes[:4]:
         ax.axis("off")
