@@ -152,7 +152,7 @@ def _survey(layout: Layout, split: str, result: Audit) -> list[_File]:
     try:
         table = load_split(layout, split)
     except DataError as error:
-        result.splits[split] = summary | {"error": str(error), "rows": 0, "leftovers": 0}
+        result.splits[split] = summary | {"error": str(error), "rows": 0}
         return []
     files = []
     for row in table.itertuples():
@@ -161,7 +161,8 @@ def _survey(layout: Layout, split: str, result: Audit) -> list[_File]:
         else:
             files.append(_File(split, row.clip, "clip", row.end - row.start))
     others, leftovers = _others(folder, {file.path.name for file in files})
-    summary |= {"rows": len(table), "leftovers": leftovers}
+    untimed = int((table["end"] - table["start"]).isna().sum())
+    summary |= {"rows": len(table), "rows_without_times": untimed, "leftovers": leftovers}
     return files + [_File(split, path, "twin" if _TWIN.fullmatch(path.name) else "extra") for path in others]
 
 

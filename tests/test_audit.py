@@ -191,6 +191,7 @@ def test_clips_that_crash_or_hang_are_reported_and_the_audit_goes_on(tmp_path):
 def test_without_times_nothing_is_mismatched(tmp_path):
     result = audit(write_tables(tmp_path, 4, first=3), check=check_by_name, progress=False)
     assert result.splits["train"]["usable"] == 4 and names(result, "mismatched") == []
+    assert result.splits["train"]["rows_without_times"] == 4
 
 
 def test_tables_without_clips(tmp_path):
