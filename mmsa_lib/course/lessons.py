@@ -78,7 +78,7 @@ LESSONS = (
         "Audio encoder",
         "From air pressure to 128 numbers: a log-mel spectrogram, and convolutions trained from nothing.",
         ("audio",),
-        25,
+        30,
     ),
     Lesson(
         5,
