@@ -94,7 +94,7 @@ LESSONS = (
         "Class weighting",
         "What imbalance does to a model and to its score, and what class weights really buy.",
         ("loss",),
-        20,
+        25,
     ),
     Lesson(
         7,
