@@ -201,7 +201,9 @@ def _extract_media(
     if not chunks:
         return
     decoder = _Decoder(store.dataset, [row for _, rows in chunks for row in rows])
-    decoded = iter(DataLoader(decoder, batch_size=None, num_workers=num_workers))
+    # its own generator: a training started afterwards draws the same numbers whether or not this had to run
+    loader = DataLoader(decoder, batch_size=None, num_workers=num_workers, generator=torch.Generator())
+    decoded = iter(loader)
     with tqdm(total=len(decoder), desc=f"clips ({store.split})", unit="clip") as bar:
         for _, rows in chunks:
             frames, mels, errors = [], [], {}

@@ -51,6 +51,12 @@ def test_the_second_time_nothing_is_computed(model, world, tmp_path, monkeypatch
         assert all(torch.equal(a, b) for a, b in zip(first[modality], second[modality], strict=True))
 
 
+def test_extraction_leaves_the_random_numbers_alone(model, world, tmp_path):
+    before = torch.get_rng_state()
+    extract(MELDDataset(world, "train"), model, tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_killed_extraction_goes_on_where_it_stopped(model, world, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHUNK_SIZES", {"text": 2, "video": 2, "audio": 2})
     dataset = MELDDataset(world, "dev")
