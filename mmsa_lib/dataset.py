@@ -186,7 +186,7 @@ class LengthBatchSampler(Sampler[list[int]]):
     """Batches of similar length in random order: little padding, yet no fixed company.
 
     Items are shuffled, cut into pools of `pool` batches, sorted by length inside each pool, and the
-    batches shuffled again. The order depends on `seed` and the epoch alone.
+    batches shuffled again; a short one comes last. The order depends on `seed` and the epoch alone.
     """
 
     def __init__(self, lengths: np.ndarray, batch_size: int, seed: int = 0, pool: int = 16) -> None:
@@ -207,7 +207,9 @@ class LengthBatchSampler(Sampler[list[int]]):
         pools = [order[i : i + pool_size] for i in range(0, len(order), pool_size)]
         ordered = np.concatenate([p[np.argsort(self.lengths[p], kind="stable")] for p in pools] or [order])
         batches = [ordered[i : i + self.batch_size] for i in range(0, len(ordered), self.batch_size)]
-        return iter([batches[i].tolist() for i in rng.permutation(len(batches))])
+        shuffled = [batches[i].tolist() for i in rng.permutation(len(batches))]
+        # the last place is where Accelerate expects a short batch when it gathers for metrics
+        return iter(sorted(shuffled, key=lambda batch: len(batch) < self.batch_size))
 
 
 def make_loader(

@@ -75,10 +75,10 @@ def build_dataset(
     table: pd.DataFrame,
     features: str | Path,
     *,
-    device: str | torch.device = "cpu",
     num_workers: int = 2,
 ) -> MELDDataset:
-    """One split with everything a frozen part computes already in memory (made now if it was not kept)."""
+    """One split with everything a frozen part computes already in memory (made now, on the GPU if there is one)."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     dataset = raw_dataset(preset, table)
     dataset.features = extract(dataset, model, features, device=device, num_workers=num_workers)
     return dataset
@@ -108,10 +108,8 @@ def train(
     torch.manual_seed(preset.seed)
     model = build_model(preset)
     open_run(run_dir, preset, data, restart)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     datasets = {
-        split: build_dataset(preset, model, table, features, device=device, num_workers=num_workers)
-        for split, table in tables.items()
+        split: build_dataset(preset, model, table, features, num_workers=num_workers) for split, table in tables.items()
     }
     extracted = time.perf_counter()
     trainer = build_trainer(preset, model, datasets, run_dir, progress)

@@ -141,6 +141,17 @@ def test_with_averaging_the_average_is_validated_and_kept(datasets):
     assert losses["total"] == pytest.approx(history["val_loss_total"].min(), rel=1e-5)
 
 
+def test_training_metrics_count_every_utterance(datasets, monkeypatch):
+    """60 utterances in batches of 8: the short batch must not shorten another one."""
+    t = trainer(datasets)
+    counted = []
+    summary = t._summary
+    monkeypatch.setattr(t, "_summary", lambda outputs: counted.append(len(outputs["emotions"])) or summary(outputs))
+    for _ in range(4):
+        t.train_epoch()
+    assert counted == [60] * 4
+
+
 def test_early_stopping(datasets):
     t = trainer(datasets, learning_rate=0.0, early_stopping=2)
     assert len(t.fit(50)) <= 10 and t.epoch - t.best["epoch"] == 2
