@@ -65,7 +65,9 @@ def stub_returns(values):
 
 
 @pytest.mark.parametrize(
-    "stub", [stub_raises, stub_is_empty, stub_passes, stub_has_words, stub_returns, None, ...], ids=str
+    "stub",
+    [stub_raises, stub_is_empty, stub_passes, stub_has_words, stub_returns, None, ...],
+    ids=lambda stub: getattr(stub, "__name__", str(stub)),
 )
 def test_an_untouched_stub_is_not_a_failure(stub, capsys) -> None:
     total(stub)
