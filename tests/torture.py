@@ -7,6 +7,7 @@ Prints what became of each; exit status 1 if anything crashed, hung, raised what
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -202,42 +203,37 @@ def extract_command(data: Path, features: Path) -> list[str]:
     return [sys.executable, "-m", "mmsa_lib", *words]
 
 
-def run_killed(command: list[str], features: Path, after: float) -> bool:
-    """Start the command, kill it `after` seconds after its first file; True if it was killed at work."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, start_new_session=True, **quiet)
+def run_killed(command: list[str], features: Path, after: float) -> float | None:
+    """Start the command and kill it `after` seconds after its first file; the seconds it took if it was quicker."""
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not any(features.rglob("*")):
         time.sleep(0.005)
+    begun = time.perf_counter()
     try:
         process.wait(after)
-        return False
+        return time.perf_counter() - begun
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        return True
+        return None
 
 
 def torture_kills(data: Path, folder: Path, count: int, seed: int = 0, progress: bool = False) -> Counter:
     """Extract, killed once at a random moment, then again to the end: the files must be those of an unkilled run."""
     rng = np.random.default_rng(seed)
-    whole = folder / "whole"
-    begun = {}
-    process = subprocess.Popen(extract_command(data, whole), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None:
-        if "start" not in begun and any(whole.rglob("*")):
-            begun["start"] = time.perf_counter()
-        time.sleep(0.005)
-    at_work = time.perf_counter() - begun["start"]
-    expected, result = tree(whole), Counter()
+    at_work = run_killed(extract_command(data, folder / "whole"), folder / "whole", 3_600)
+    expected, result = tree(folder / "whole"), Counter()
     for i in tqdm(range(count), desc="kills", disable=not progress):
         features = folder / f"killed{i}"
-        while not run_killed(extract_command(data, features), features, float(rng.uniform(0, at_work))):
-            for path in sorted(features.rglob("*"), reverse=True):  # it was too quick: once more from the start
-                path.unlink() if path.is_file() else path.rmdir()
-        left = len(tree(features))
+        while seconds := run_killed(extract_command(data, features), features, float(rng.uniform(0, at_work))):
+            shutil.rmtree(features)  # it was too quick: once more from the start
+            at_work = min(at_work, seconds)
+        left = tree(features)
         done = subprocess.run(extract_command(data, features), capture_output=True, text=True)
         same = done.returncode == 0 and tree(features) == expected
-        result["identical" if same else f"DIFFERENT after {left} files: {done.stderr[-300:]}"] += 1
+        tqdm.write(f"killed with {len(left)} of {len(expected)} files: {'identical' if same else 'DIFFERENT'}")
+        result["identical" if same else f"DIFFERENT: {done.stderr[-300:]}"] += 1
+        shutil.rmtree(features)
     return result
 
 
@@ -264,7 +260,7 @@ def main() -> None:
         bugs += report("tables", outcomes(try_table, paths, options.workers, True))
     if options.kills:
         data = options.root / "data"
-        write_standin(data, 400, size=(90, 160), films=3, long_seconds=(20, 15), preset="ultrafast")
+        write_standin(data, 300, size=(90, 160), films=3, long_seconds=(20, 15), preset="ultrafast")
         started = time.perf_counter()
         result = torture_kills(data, options.root / "features", options.kills, options.seed, True)
         print(f"\n{options.kills} extractions killed ({time.perf_counter() - started:.0f} s)")
