@@ -274,7 +274,7 @@ def _add_leftovers(plan: Plan, rng: np.random.Generator) -> None:
         for row in rows:
             lasting = _seconds(row["EndTime"]) - _seconds(row["StartTime"])
             plan.seconds[_key(split, row)] = max(0.0, lasting)
-    plan.seconds |= dict.fromkeys(plan.extras, 1.5)
+    plan.seconds |= dict.fromkeys(sorted(plan.extras), 1.5)  # a set has another order in every process
     plain = [key for key in plan.seconds if key[0] == "test" and 1 < plan.seconds[key] < 20 and key not in plan.extras]
     total = len(plan.rows["test"])
     twins = rng.choice(len(plain), max(2, round(TWINS * total)), replace=False)
