@@ -47,7 +47,7 @@ def offline(monkeypatch):
 
 class TestAudit:
     def test_a_table_for_people(self, here, root):
-        status, out, _ = here("audit", root)
+        status, out, _ = here("audit", root, "--workers", 1)
         assert status == 0
         lines = out.splitlines()
         assert lines[0] == str(root) and lines[1].split() == ["train", "dev", "test"]
