@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -124,15 +125,22 @@ def strip(path: str | Path, row: Mapping | pd.Series | None = None) -> plots.Pic
 
 
 def _draw_mel(ax, clip: Clip) -> None:
+    """Power in decibels: unlike what a network reads, bands are not centred, so that an empty one looks empty."""
     if clip.waveform is None:
         plots._nothing(ax, "no audio")
         return
     spec = MelSpec()
-    mel = log_mel(clip.waveform, spec).numpy()
+    mel = 10 * np.log10(log_mel(clip.waveform, replace(spec, log=False)).numpy() + spec.floor)
     end = len(clip.waveform) / SAMPLE_RATE
     ax.grid(False)
     ax.imshow(mel, origin="lower", aspect="auto", cmap="magma", interpolation="nearest", extent=(0, end, 0, len(mel)))
-    ax.set(xlabel="time (s)", ylabel="mel band")
+    marks = {250: "250", 500: "500", 1000: "1k", 2000: "2k", 4000: "4k", 8000: "8k"}
+    ax.set_yticks([_mel(hertz) / _mel(SAMPLE_RATE / 2) * len(mel) for hertz in marks], marks.values())
+    ax.set(xlabel="time (s)", ylabel="frequency (Hz)")
+
+
+def _mel(hertz: float) -> float:
+    return 2595 * np.log10(1 + hertz / 700)
 
 
 def _caption(row: Mapping | pd.Series) -> tuple[str, str]:
