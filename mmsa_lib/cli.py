@@ -66,6 +66,10 @@ def train(
     linear_mel: Annotated[bool, typer.Option("--linear-mel", help="mel power instead of its logarithm")] = False,
     selection: Annotated[str | None, typer.Option(help="best epoch by: loss or emotion_weighted_f1")] = None,
     modality_dropout: Annotated[float | None, typer.Option(min=0.0, max=1.0)] = None,
+    context: Annotated[int | None, typer.Option(min=0, help="turns before an utterance that the model sees")] = None,
+    future: Annotated[int | None, typer.Option(min=0, help="turns after it")] = None,
+    context_reader: Annotated[str | None, typer.Option(help="what reads them: transformer, gru or text")] = None,
+    speaker_names: Annotated[bool, typer.Option("--speaker-names", help="the text says who speaks")] = False,
     precision: Annotated[str | None, typer.Option(help="mixed precision: no, bf16 or fp16")] = None,
     text_backbone: Annotated[str | None, typer.Option(help="any Hugging Face encoder, by name or folder")] = None,
     video_backbone: Annotated[str | None, typer.Option(help="any torchvision video model")] = None,
@@ -76,12 +80,14 @@ def train(
     """Train a model, test it, and leave weights, numbers and pictures in the run directory."""
     from mmsa_lib import experiment, runs
     from mmsa_lib.class_weights import SCHEMES
+    from mmsa_lib.context import READERS
     from mmsa_lib.encoders import POOLINGS
     from mmsa_lib.trainer import PRECISIONS, SELECTIONS
 
     _check("--preset", preset, PRESETS)
     _check("--class-weights", class_weights, SCHEMES)
     _check("--pooling", pooling, POOLINGS)
+    _check("--context-reader", context_reader, READERS)
     _check("--selection", selection, SELECTIONS)
     _check("--precision", precision, PRECISIONS)
     changes = {
@@ -100,6 +106,10 @@ def train(
         "log_mel": False if linear_mel else None,
         "selection": selection,
         "modality_dropout": modality_dropout,
+        "context": context,
+        "future": future,
+        "context_reader": context_reader,
+        "speaker_names": speaker_names or None,
         "precision": precision,
         "text_backbone": text_backbone,
         "video_backbone": video_backbone,

@@ -3,6 +3,7 @@
 Derived in notebooks/01 (what a clip is) and notebooks/02 (padding, batches of like length).
 """
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -19,12 +20,20 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from mmsa_lib.backbones import MINILM, load_tokenizer, video_spec
 from mmsa_lib.errors import MediaError
 from mmsa_lib.labels import EMOTION_INDEX, MODALITIES, SENTIMENT_INDEX
-from mmsa_lib.media import read_clip
+from mmsa_lib.media import Clip, read_clip
 from mmsa_lib.meld import load_split
 from mmsa_lib.preprocess import MAX_AUDIO_SECONDS, MelSpec, log_mel, prepare_frames, standardise, tokenize
 
 Item = dict[str, Any]
-MODEL_INPUTS = ("text_inputs", "video_frames", "audio_features", "audio_lengths", "modality_mask")
+MODEL_INPUTS = (
+    "text_inputs",
+    "video_frames",
+    "audio_features",
+    "audio_lengths",
+    "modality_mask",
+    "dialogue",
+    "speaker",
+)
 _KEYS = {"text": "text_inputs", "video": "video_frames", "audio": "audio_features"}
 
 
@@ -38,11 +47,14 @@ class MELDDataset(Dataset):
         text_backbone, video_backbone: whose tokens and whose frames to prepare.
         mel: settings of the log-mel spectrogram.
         features: what `mmsa_lib.features.extract` kept; items then come from memory, not from clips.
+        dialogues: items also say which `dialogue` and `speaker` they belong to, as numbers, and
+            `make_loader` keeps dialogues together: for models with context.
+        speaker_names: whether the text of a turn begins with its speaker's name.
 
     An item has `text_inputs` (token ids (L,) or pooled features), `video_frames` (standardised
     (3, T, h, w) or backbone features), `audio_features` (log-mel (64, T)), each None where the
-    utterance lacks it, and the integers `emotion_label`, `sentiment_label`. A damaged clip counts as
-    lacking, with a warning that names it.
+    utterance lacks it, and the integers `emotion_label`, `sentiment_label` and `row`, its index. A damaged
+    clip counts as lacking, with a warning that names it.
     """
 
     def __init__(
@@ -55,6 +67,8 @@ class MELDDataset(Dataset):
         video_backbone: str = "r3d_mini",
         mel: MelSpec = MelSpec(),
         features: Mapping[str, Sequence[Tensor | None]] | None = None,
+        dialogues: bool = False,
+        speaker_names: bool = False,
     ) -> None:
         self.table = data if isinstance(data, pd.DataFrame) else load_split(data, split)
         self.modalities = tuple(modalities)
@@ -62,6 +76,9 @@ class MELDDataset(Dataset):
         self.video = video_spec(video_backbone) if "video" in self.modalities else None
         self.mel = mel
         self.features = features
+        self.speaker_names = speaker_names
+        self.dialogue = pd.factorize(self.table["dialogue_id"])[0] if dialogues else None
+        self.speaker = _speaker_numbers(self.table) if dialogues else None
         self.emotion_labels = self.table["emotion"].map(EMOTION_INDEX).to_numpy(np.int64)
         self.sentiment_labels = self.table["sentiment"].map(SENTIMENT_INDEX).to_numpy(np.int64)
 
@@ -73,6 +90,9 @@ class MELDDataset(Dataset):
         item |= self._from_memory(index) if self.features is not None else self._from_clip(index)
         item["emotion_label"] = int(self.emotion_labels[index])
         item["sentiment_label"] = int(self.sentiment_labels[index])
+        item["row"] = int(index)
+        if self.dialogue is not None:
+            item |= {"dialogue": int(self.dialogue[index]), "speaker": int(self.speaker[index])}
         return item
 
     def _from_memory(self, index: int) -> Item:
@@ -94,25 +114,41 @@ class MELDDataset(Dataset):
 
     def tokens(self, index: int) -> Tensor:
         """Token ids (L,) of utterance `index`."""
-        return tokenize(self.table["text"].iat[index], load_tokenizer(self.text_backbone))
+        return tokenize(self.text(index), load_tokenizer(self.text_backbone))
+
+    def text(self, index: int) -> str:
+        """What is said in utterance `index`, behind the speaker's name if the data set is to give it."""
+        text = self.table["text"].iat[index]
+        speaker = self.table["speaker"].iat[index] if self.speaker_names else ""
+        return f"{speaker}: {text}" if speaker else text
 
     def media(self, index: int) -> tuple[Tensor | None, Tensor | None]:
         """uint8 frames (3, T, h, w) and log-mel (64, T) from one pass over the clip; None where absent."""
+        request = self.request(index)
+        return self.prepare(None if request is None else read_clip(**request))
+
+    def request(self, index: int) -> dict[str, Any] | None:
+        """The arguments of `read_clip` for utterance `index`; None if nothing is to be decoded."""
         clip = self.table["clip"].iat[index]
         want_video, want_audio = self.video is not None, "audio" in self.modalities
         if clip is None or not (want_video or want_audio):
+            return None
+        return {
+            "path": clip,
+            "num_frames": self.video.num_frames if want_video else 1,
+            "size": self.video.resize if want_video else None,
+            "video": want_video,
+            "audio": want_audio,
+            "max_seconds": MAX_AUDIO_SECONDS,
+        }
+
+    def prepare(self, clip: Clip | None) -> tuple[Tensor | None, Tensor | None]:
+        """What `media` gives, from a clip that was decoded as `request` asks."""
+        if clip is None:
             return None, None
-        decoded = read_clip(
-            clip,
-            num_frames=self.video.num_frames if want_video else 1,
-            size=self.video.resize if want_video else None,
-            video=want_video,
-            audio=want_audio,
-            max_seconds=MAX_AUDIO_SECONDS,
-        )
-        frames = prepare_frames(decoded.frames, self.video) if decoded.frames is not None else None
-        has_sound = decoded.waveform is not None and decoded.waveform.size > 0
-        return frames, log_mel(decoded.waveform, self.mel) if has_sound else None
+        frames = prepare_frames(clip.frames, self.video) if clip.frames is not None else None
+        has_sound = clip.waveform is not None and clip.waveform.size > 0
+        return frames, log_mel(clip.waveform, self.mel) if has_sound else None
 
     @property
     def pad_token_id(self) -> int:
@@ -126,6 +162,12 @@ class MELDDataset(Dataset):
         return self.table["text"].str.len().to_numpy(np.int64)
 
 
+def _speaker_numbers(table: pd.DataFrame) -> np.ndarray:
+    """(N,) the same number for the same name, -1 where there is none."""
+    names = table["speaker"].str.strip().str.lower()
+    return pd.factorize(names.mask(names == ""))[0]
+
+
 # ------------------------------------------------------------------------------------------ batches
 
 
@@ -135,7 +177,7 @@ def collate(items: Sequence[Item], pad_token_id: int = 0) -> dict[str, Any]:
     `text_inputs` {input_ids, attention_mask} (B, L) or features (B, H); `video_frames`
     (B, 3, T, h, w) or (B, W); `audio_features` (B, 64, T) with `audio_lengths` (B,);
     `modality_mask` (B, 3) bool; `emotion_label`, `sentiment_label` (B,). An input that every item
-    lacks is None.
+    lacks is None. `row`, `dialogue` and `speaker` (B,) where the items have them.
     """
     text, text_present = _split_present(items, "text_inputs")
     video, video_present = _split_present(items, "video_frames")
@@ -143,7 +185,7 @@ def collate(items: Sequence[Item], pad_token_id: int = 0) -> dict[str, Any]:
     lengths = torch.zeros(len(items), dtype=torch.long)
     lengths[audio_present] = torch.tensor([mel.shape[1] for mel in audio], dtype=torch.long)
     mels = pad_sequence([mel.T for mel in audio], batch_first=True).transpose(1, 2) if audio else None
-    return {
+    batch = {
         "text_inputs": _collate_text(text, text_present, pad_token_id),
         "video_frames": _scatter(torch.stack(video), video_present) if video else None,
         "audio_features": _scatter(mels, audio_present) if audio else None,
@@ -152,6 +194,8 @@ def collate(items: Sequence[Item], pad_token_id: int = 0) -> dict[str, Any]:
         "emotion_label": torch.tensor([item["emotion_label"] for item in items]),
         "sentiment_label": torch.tensor([item["sentiment_label"] for item in items]),
     }
+    known = [name for name in ("row", "dialogue", "speaker") if name in items[0]]
+    return batch | {name: torch.tensor([item[name] for item in items]) for name in known}
 
 
 def _split_present(items: Sequence[Item], key: str) -> tuple[list[Tensor], Tensor]:
@@ -212,14 +256,75 @@ class LengthBatchSampler(Sampler[list[int]]):
         return iter(sorted(shuffled, key=lambda batch: len(batch) < self.batch_size))
 
 
+class DialogueBatchSampler(Sampler[list[int]]):
+    """Batches of whole dialogues, their turns in order: about `batch_size` utterances each, at least one dialogue.
+
+    Shuffled, dialogues of similar length share a batch, in an order that depends on `seed` and the epoch alone.
+    The first batches are repeated until every one of `processes` gets as many as the others.
+    """
+
+    def __init__(
+        self,
+        dialogue: np.ndarray,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        pool: int = 16,
+        processes: int | None = None,
+    ) -> None:
+        order = np.argsort(dialogue, kind="stable")
+        starts = np.flatnonzero(np.diff(dialogue[order], prepend=-1))
+        self.turns = np.split(order, starts[1:]) if len(order) else []
+        self.batch_size, self.shuffle, self.seed, self.pool = batch_size, shuffle, seed, pool
+        self.processes = processes or int(os.environ.get("WORLD_SIZE", 1))
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._batches())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._batches())
+
+    def _batches(self) -> list[list[int]]:
+        batches: list[list[int]] = []
+        for turns in self._ordered():
+            if not batches or len(batches[-1]) + len(turns) > self.batch_size:
+                batches.append([])
+            batches[-1] += turns.tolist()
+        if self.shuffle:
+            rng = np.random.default_rng((self.seed, self.epoch, 1))
+            batches = [batches[i] for i in rng.permutation(len(batches))]
+        lacking = -len(batches) % self.processes
+        return batches + [batches[i % len(batches)] for i in range(lacking)]
+
+    def _ordered(self) -> list[np.ndarray]:
+        """The dialogues, long ones beside long ones if they are shuffled."""
+        if not self.shuffle:
+            return self.turns
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.turns))
+        size = self.pool * max(1, self.batch_size // 8)
+        pools = [order[i : i + size] for i in range(0, len(order), size)]
+        return [self.turns[i] for pool in pools for i in sorted(pool, key=lambda i: len(self.turns[i]))]
+
+
 def make_loader(
     dataset: MELDDataset, batch_size: int = 32, *, shuffle: bool = False, seed: int = 0, num_workers: int = 0
 ) -> DataLoader:
-    """A loader of padded batches; `shuffle` gives batches of like length in an order set by `seed`."""
+    """A loader of padded batches; `shuffle` gives batches of like length in an order set by `seed`.
+
+    A data set that knows its `dialogues` gives whole ones, in order within a batch.
+    """
     options: dict[str, Any] = {
         "collate_fn": partial(collate, pad_token_id=dataset.pad_token_id),
         "num_workers": num_workers,
     }
+    if dataset.dialogue is not None:
+        sampler = DialogueBatchSampler(dataset.dialogue, batch_size, shuffle=shuffle, seed=seed)
+        return DataLoader(dataset, batch_sampler=sampler, **options)
     if shuffle:
         return DataLoader(dataset, batch_sampler=LengthBatchSampler(dataset.lengths, batch_size, seed), **options)
     return DataLoader(dataset, batch_size=batch_size, **options)

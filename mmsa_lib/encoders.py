@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from mmsa_lib.backbones import load_text_backbone, load_video_backbone, video_spec
+from mmsa_lib.context import Packs, first_of_rows, mean_of_rows, pack_turns
 from mmsa_lib.layers import MaskedBatchNorm, length_mask, masked_mean
 from mmsa_lib.preprocess import standardise
 
 OUTPUT_SIZE = 128
+MAX_PACKED_TOKENS = 512  # of turns that are read together
 POOLINGS = ("mean", "cls", "pooler")
 
 
@@ -42,6 +44,7 @@ class TextEncoder(_BackboneEncoder):
         pooling: `mean` over the real tokens, the `cls` token, or BERT's own `pooler` on it.
         frozen: whether the backbone is left as it came.
         pretrained: False keeps the backbone's shape with random weights (to measure what they bring).
+        past, future: how many turns around its own a token may look at, see `features`.
     """
 
     def __init__(
@@ -51,28 +54,66 @@ class TextEncoder(_BackboneEncoder):
         frozen: bool = True,
         pretrained: bool = True,
         output_size: int = OUTPUT_SIZE,
+        past: int = 0,
+        future: int = 0,
     ) -> None:
         if pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
+        if (past or future) and pooling == "pooler":
+            raise ValueError("a text encoder that reads other turns pools by mean or cls: a pooler knows only one turn")
         super().__init__(load_text_backbone(backbone, pretrained), frozen)
         self.pooling = pooling
+        self.past, self.future = past, future
         self.width: int = self.backbone.config.hidden_size
         self.projection = nn.Linear(self.width, output_size)
 
-    def features(self, text_inputs: Mapping[str, Tensor]) -> Tensor:
-        """`input_ids`, `attention_mask` (B, L) -> pooled (B, hidden)."""
-        mask = text_inputs["attention_mask"]
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            output = self.backbone(input_ids=text_inputs["input_ids"], attention_mask=mask)
+    def features(self, text_inputs: Mapping[str, Tensor], dialogue: Tensor | None = None) -> Tensor:
+        """`input_ids`, `attention_mask` (B, L) -> pooled (B, hidden).
+
+        With `dialogue` (B,), the turns of a dialogue (successive rows of one number) are read together: each
+        token looks at its own turn, `past` turns before and `future` turns after it. Later layers see what
+        earlier ones gathered, so that turns further away can matter too, but never one on a side not looked at.
+        """
+        ids, mask = text_inputs["input_ids"], text_inputs["attention_mask"]
+        if dialogue is not None and (self.past or self.future):
+            return self._features_in_dialogue(ids, mask, dialogue)
+        output = self._read(ids, mask)
         if self.pooling == "mean":
             return masked_mean(output.last_hidden_state, mask.bool())
         if self.pooling == "cls":
             return output.last_hidden_state[:, 0]
         return output.pooler_output
 
-    def forward(self, text_inputs: Mapping[str, Tensor] | Tensor) -> Tensor:
+    def _read(self, input_ids: Tensor, attention_mask: Tensor):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            return self.backbone(input_ids=input_ids, attention_mask=attention_mask)
+
+    def _features_in_dialogue(self, input_ids: Tensor, attention_mask: Tensor, dialogue: Tensor) -> Tensor:
+        config = self.backbone.config
+        packs = pack_turns(
+            input_ids,
+            attention_mask,
+            dialogue,
+            self.past,
+            self.future,
+            max_tokens=min(MAX_PACKED_TOKENS, config.max_position_embeddings),
+            pad_token_id=config.pad_token_id or 0,
+        )
+        states = self._read(packs.input_ids, self._attention(packs)).last_hidden_state  # (P, L, hidden)
+        pool = mean_of_rows if self.pooling == "mean" else first_of_rows
+        return pool(states, packs, len(input_ids))
+
+    def _attention(self, packs: Packs) -> Tensor:
+        """Which token may look at which, (P, 1, L, L), in the form that the backbone's attention takes."""
+        visible = packs.visible(self.past, self.future)[:, None]
+        if self.backbone.config._attn_implementation == "sdpa":
+            return visible
+        lowest = torch.finfo(self.backbone.dtype).min
+        return torch.zeros_like(visible, dtype=self.backbone.dtype).masked_fill(~visible, lowest)
+
+    def forward(self, text_inputs: Mapping[str, Tensor] | Tensor, dialogue: Tensor | None = None) -> Tensor:
         """Token ids as a dictionary of (B, L), or pooled features (B, hidden) -> (B, 128)."""
-        features = text_inputs if isinstance(text_inputs, Tensor) else self.features(text_inputs)
+        features = text_inputs if isinstance(text_inputs, Tensor) else self.features(text_inputs, dialogue)
         return self.projection(features)
 
 

@@ -36,6 +36,10 @@ EVALUATION_BATCH = 128
 
 def build_model(preset: Preset) -> MultimodalSentimentModel:
     """The model of a preset; the caller seeds torch."""
+    reads_words = (preset.context or preset.future) and preset.context_reader == "text"
+    if reads_words and not ("text" in preset.modalities and "text" in preset.finetune):
+        raise DataError("context_reader text: the words of other turns are read by a text encoder that learns too; "
+                        "fine-tune text, or choose transformer or gru")  # fmt: skip
     return MultimodalSentimentModel(
         text_backbone=preset.text_backbone,
         video_backbone=preset.video_backbone,
@@ -45,6 +49,9 @@ def build_model(preset: Preset) -> MultimodalSentimentModel:
         random_backbones=list(preset.random_backbones),
         modality_dropout=preset.modality_dropout,
         spec_augment=preset.spec_augment,
+        context=preset.context,
+        future=preset.future,
+        context_reader=preset.context_reader,
     )
 
 
@@ -66,6 +73,8 @@ def raw_dataset(preset: Preset, table: pd.DataFrame) -> MELDDataset:
         text_backbone=preset.text_backbone,
         video_backbone=preset.video_backbone,
         mel=MelSpec(log=preset.log_mel),
+        dialogues=bool(preset.context or preset.future),
+        speaker_names=preset.speaker_names,
     )
 
 

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mmsa_lib.backbones import MINILM, fingerprint
+from mmsa_lib.context import READERS, DialogueContext
 from mmsa_lib.encoders import OUTPUT_SIZE, AudioEncoder, TextEncoder, VideoEncoder
 from mmsa_lib.errors import BackboneError, DataError
 from mmsa_lib.labels import EMOTIONS, MODALITIES, SENTIMENTS
@@ -54,6 +55,9 @@ class MultimodalSentimentModel(
         modality_dropout: in training, the probability that an utterance's modality is hidden
             (never all of them), so that the model can do without it later.
         spec_augment: hide random stretches of the spectrogram in training.
+        context, future: how many turns before and after an utterance the model sees; 0 and 0 for none.
+        context_reader: what reads them: `transformer` or `gru` over the turns' joint representations, or
+            `text`, the text encoder, over their words.
 
     A saved model holds what was trained. A frozen backbone is only named, with a fingerprint that is
     compared when the model is loaded.
@@ -70,8 +74,14 @@ class MultimodalSentimentModel(
         modality_dropout: float = 0.0,
         spec_augment: bool = False,
         dropout: float = 0.3,
+        context: int = 0,
+        future: int = 0,
+        context_reader: str = "transformer",
     ) -> None:
         super().__init__()
+        if context_reader not in READERS:
+            raise ValueError(f"context_reader must be one of {', '.join(READERS)}, not {context_reader!r}")
+        in_text = {"past": context, "future": future} if context_reader == "text" else {}
         self.modalities = tuple(m for m in MODALITIES if m in set(modalities))
         if not self.modalities or set(modalities) - set(MODALITIES):
             raise ValueError(f"modalities must be some of {', '.join(MODALITIES)}, not {tuple(modalities)}")
@@ -84,6 +94,7 @@ class MultimodalSentimentModel(
                 pooling,
                 frozen="text" not in finetune,
                 pretrained="text" not in random_backbones,
+                **in_text,
             )
         if "video" in self.modalities:
             self.encoders["video"] = VideoEncoder(
@@ -99,6 +110,9 @@ class MultimodalSentimentModel(
             nn.ReLU(),
             nn.Dropout(dropout),
         )
+        self.context = None
+        if (context or future) and context_reader != "text":
+            self.context = DialogueContext(FUSION_SIZE, context, future, context_reader, dropout=dropout)
         self.emotion_head = _head(len(EMOTIONS))
         self.sentiment_head = _head(len(SENTIMENTS))
 
@@ -109,6 +123,8 @@ class MultimodalSentimentModel(
         audio_features: Tensor | None = None,
         audio_lengths: Tensor | None = None,
         modality_mask: Tensor | None = None,
+        dialogue: Tensor | None = None,
+        speaker: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Logits `{"emotions": (B, 7), "sentiments": (B, 3)}`.
 
@@ -119,24 +135,47 @@ class MultimodalSentimentModel(
             audio_lengths: (B,) real frames of each spectrogram; all of them by default.
             modality_mask: (B, 3) bool in the order text, video, audio; False where an utterance lacks
                 a modality. An input that is None is lacking everywhere.
+            dialogue, speaker: (B,) which dialogue a row belongs to (its turns in successive rows, in order) and
+                who speaks (-1 for unknown); only a model with context looks at them, and without `dialogue` it
+                takes every row for a dialogue of its own.
         """
-        fused = self.fuse(text_inputs, video_frames, audio_features, audio_lengths, modality_mask)
+        fused = self.fuse(text_inputs, video_frames, audio_features, audio_lengths, modality_mask, dialogue, speaker)
         return {"emotions": self.emotion_head(fused), "sentiments": self.sentiment_head(fused)}
 
-    def fuse(self, text_inputs, video_frames, audio_features, audio_lengths=None, modality_mask=None) -> Tensor:
+    def fuse(
+        self,
+        text_inputs,
+        video_frames,
+        audio_features,
+        audio_lengths=None,
+        modality_mask=None,
+        dialogue=None,
+        speaker=None,
+    ) -> Tensor:
         """The joint representation (B, 256) that both heads read; arguments as in `forward`."""
         inputs = {"text": text_inputs, "video": video_frames, "audio": audio_features}
+        beside = {"audio": audio_lengths, "text": dialogue}  # what an encoder also needs to know of its rows
         present = self._present(inputs, modality_mask)
         encoded = []
         for modality in self.modalities:
             rows = present[modality]
             out = self.missing[modality].expand(len(rows), -1)  # (B, 128)
             if rows.any():
-                x = _take(inputs[modality], rows)
-                lengths = (audio_lengths[rows],) if modality == "audio" and audio_lengths is not None else ()
-                out = out.index_put((rows,), self.encoders[modality](x, *lengths).to(out.dtype))
+                vectors = self._encode(modality, inputs[modality], beside.get(modality), rows)
+                out = out.index_put((rows,), vectors.to(out.dtype))
             encoded.append(out)
-        return self.fusion(torch.cat(encoded, dim=1))  # (B, 128 * modalities) -> (B, 256)
+        fused = self.fusion(torch.cat(encoded, dim=1))  # (B, 128 * modalities) -> (B, 256)
+        return fused if self.context is None else self.context(fused, dialogue, speaker)
+
+    def _encode(self, modality: str, inputs: Inputs, beside: Tensor | None, rows: Tensor) -> Tensor:
+        """The chosen rows of one modality as vectors (rows, 128).
+
+        What is hidden of a turn's words here is hidden from its own reading; the turns around it still see them.
+        """
+        encoder = self.encoders[modality]
+        if modality == "text" and beside is not None and (encoder.past or encoder.future):
+            return encoder(inputs, beside)[rows]
+        return encoder(_take(inputs, rows), *([beside[rows]] if modality == "audio" and beside is not None else []))
 
     def _present(self, inputs: dict[str, Inputs], modality_mask: Tensor | None) -> dict[str, Tensor]:
         """Which rows have which modality: a (B,) bool for each."""

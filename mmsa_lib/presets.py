@@ -16,6 +16,10 @@ class Preset:
     finetune: tuple[str, ...] = ()
     random_backbones: tuple[str, ...] = ()
     modality_dropout: float = 0.5
+    context: int = 0  # turns before an utterance that the model sees
+    future: int = 0  # turns after it
+    context_reader: str = "transformer"  # or gru, over the turns' vectors; or text, over their words
+    speaker_names: bool = False  # whether the text encoder reads who says a turn
     spec_augment: bool = True
     log_mel: bool = True
     epochs: int = 24

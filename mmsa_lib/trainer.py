@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from mmsa_lib.averaging import WeightAverage
 from mmsa_lib.class_weights import compute_class_weights
-from mmsa_lib.dataset import MODEL_INPUTS
+from mmsa_lib.dataset import MODEL_INPUTS, DialogueBatchSampler
 from mmsa_lib.errors import DataError, TrainingError
 from mmsa_lib.metrics import TASKS, classification_metrics
 from mmsa_lib.model import MultimodalSentimentModel
@@ -78,6 +78,8 @@ class MultimodalTrainer:
             raise ValueError(f"selection must be one of {', '.join(SELECTIONS)}, not {selection!r}")
         self.accelerator = accelerator or Accelerator()
         self.batch_sampler = train_loader.batch_sampler
+        if isinstance(self.batch_sampler, DialogueBatchSampler):
+            self.accelerator.even_batches = False  # no dialogue is cut to fill a batch; the sampler evens them out
         if isinstance(class_weights, str):
             class_weights = compute_class_weights(train_loader.dataset, class_weights)
         device = self.accelerator.device
@@ -126,7 +128,7 @@ class MultimodalTrainer:
                     self.average.update()
             outputs.append(self._gather(logits, batch))
         self.epoch += 1
-        return self._summary(_concatenate(outputs))
+        return self._summary(self._joined(outputs))
 
     def evaluate(self, loader: DataLoader, phase: str = "val") -> tuple[Losses, Metrics]:
         """Losses and metrics of the whole split, each utterance counted once (no mean of batches)."""
@@ -134,7 +136,7 @@ class MultimodalTrainer:
 
     @torch.inference_mode()
     def predict(self, loader: DataLoader, phase: str = "test") -> dict[str, Tensor]:
-        """Logits and labels of every utterance, in the loader's order: `emotions` (N, 7), `emotion_label` (N,), …"""
+        """Logits and labels of every utterance, in the data set's order: `emotions` (N, 7), `emotion_label` (N,), …"""
         if loader is not self.val_loader:
             loader = self.accelerator.prepare_data_loader(loader)
         self.model.eval()
@@ -143,16 +145,21 @@ class MultimodalTrainer:
             with self.accelerator.autocast():
                 logits = self.model(**_model_inputs(batch))
             outputs.append(self._gather(logits, batch))
-        return _concatenate(outputs)
+        return self._joined(outputs)
 
     def _loss(self, logits: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
         return sum(self.criterion[t](logits[LOGITS[t]].float(), batch[LABELS[t]]) for t in TASKS)
 
     def _gather(self, logits: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Logits and labels from all processes, without the samples that were repeated to fill a batch."""
+        """Logits and labels from all processes, and the number of each one's row in the data set."""
         own = {name: tensor.detach().float() for name, tensor in logits.items()}
-        own |= {name: batch[name] for name in LABELS.values()}
-        return {name: tensor.cpu() for name, tensor in self.accelerator.gather_for_metrics(own).items()}
+        own |= {name: batch[name] for name in (*LABELS.values(), "row") if name in batch}
+        if self.accelerator.num_processes > 1:  # the last batches may differ in size
+            own = self.accelerator.gather(self.accelerator.pad_across_processes(own, pad_index=-1))
+        return {name: tensor.cpu() for name, tensor in own.items()}
+
+    def _joined(self, outputs: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        return _concatenate(outputs, several_processes=self.accelerator.num_processes > 1)
 
     def _summary(self, outputs: Mapping[str, Tensor]) -> tuple[Losses, Metrics]:
         losses: Losses = {}
@@ -303,10 +310,22 @@ def _model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
     return {name: batch[name] for name in MODEL_INPUTS if name in batch}
 
 
-def _concatenate(outputs: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+def _concatenate(outputs: list[dict[str, Tensor]], several_processes: bool = False) -> dict[str, Tensor]:
+    """All batches as one, in the order of the data set where the rows are known.
+
+    Several processes repeat rows, so that each has as many batches as the others: here every row counts once.
+    """
     if not outputs:
         raise DataError("no utterance to train on or to evaluate")
-    return {name: torch.cat([o[name] for o in outputs]) for name in outputs[0]}
+    joined = {name: torch.cat([o[name] for o in outputs]) for name in outputs[0]}
+    rows = joined.pop("row", None)
+    if rows is None:
+        return joined
+    order = torch.argsort(rows, stable=True)
+    first = torch.diff(rows[order], prepend=torch.tensor([-1])) != 0  # -1 stands where a gathered batch was padded
+    if not several_processes and not first.all():
+        return joined  # rows that the loader itself repeats, as a weighted sampler does
+    return {name: tensor[order[first]] for name, tensor in joined.items()}
 
 
 def _parameter_groups(model: nn.Module, learning_rate: float, backbone_learning_rate: float) -> list[dict]:
