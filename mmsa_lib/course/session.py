@@ -68,8 +68,8 @@ def preset(**overrides):
     return replace(PRESETS["mini"], **overrides)
 
 
-def dataset(split: str, **overrides):
-    """One split of the embedded data with all features in memory, so that a head trains in seconds.
+def dataset(split: str, *, data: Path | None = None, **overrides):
+    """One split of the embedded data, or of `data`, with all features in memory, so that a head trains in seconds.
 
     Args:
         split: train, dev or test.
@@ -81,7 +81,7 @@ def dataset(split: str, **overrides):
     from mmsa_lib import experiment
 
     settings = preset(**overrides)
-    table = experiment.read_table(settings, _find_data(), split)
+    table = experiment.read_table(settings, data or _find_data(), split)
     features = __getattr__("FEATURES")
     return experiment.build_dataset(settings, _backbones(settings), table, features, num_workers=_workers())
 
