@@ -1,11 +1,12 @@
 """Media files: the only module that opens them. One decoding pass gives frames and waveform."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -74,6 +75,11 @@ def read_clip(
         _check_file(path)
         with _Reader(path, video, audio, max_seconds or float("inf"), threads) as reader:
             return _read(reader, num_frames, size)
+
+
+def read_requested(request: Mapping[str, Any] | None) -> Clip | None:
+    """`read_clip` with its arguments as a mapping, to be sent to another process; None gives None."""
+    return None if request is None else read_clip(**request)
 
 
 def spread_indices(total: int, count: int) -> np.ndarray:

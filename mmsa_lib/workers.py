@@ -7,12 +7,14 @@ named.
 
 import multiprocessing
 import signal
+import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from queue import Empty, Full, Queue
 from typing import Any
 
 from mmsa_lib.errors import MMSAError
@@ -24,33 +26,89 @@ _START_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Failure:
-    """A task without a result: the error it raised, or how its process ended."""
+    """A task without a result: the error it raised, or how its process ended (`lost`: it crashed or hung)."""
 
     reason: str
+    lost: bool = field(default=False, compare=False)
 
 
 def run_guarded(
-    function: Callable[[Any], Any], tasks: Sequence[Any], num_workers: int, seconds: float
+    function: Callable[[Any], Any],
+    tasks: Sequence[Any],
+    num_workers: int,
+    seconds: float,
+    *,
+    ahead: int | None = None,
+    retries: int = 0,
 ) -> Iterator[tuple[int, Any]]:
     """Yield (index, `function(tasks[index])`) as they are done; a `Failure` where that raised, crashed or hung.
 
     `function` is one that another process can import, and its module should be quick to import. A task that takes
-    longer than `seconds` is given up and its process killed. Memory does not grow with the number of tasks.
+    longer than `seconds` is given up and its process killed; a task whose process is lost is tried `retries` times
+    more, as a machine short of memory kills processes at random. Memory does not grow with the number of tasks.
+
+    With `ahead` the results come in the order of the tasks, and nothing is begun that is `ahead` tasks or more behind
+    the first unfinished one: a task that hangs does not let the results of later ones pile up.
     """
-    left = deque(enumerate(tasks))
+    plan = _Plan(tasks, ahead, retries)
+    idle: list[_Worker] = []
     workers = [_Worker(function) for _ in range(max(1, min(num_workers, len(tasks))))] if tasks else []
     try:
         busy = set(workers)
         while busy:
             for worker in _ready(busy):
-                outcome, index = worker.collect(seconds), worker.index
+                outcome = worker.collect(seconds)
                 if outcome is not None:
-                    yield index, outcome
-                if not worker.next(left, seconds):
-                    busy.discard(worker)
+                    plan.finish(worker.index, outcome)
+                busy.discard(worker)
+                idle.append(worker)
+            while idle and plan.left():
+                worker = idle.pop()
+                worker.give(plan, seconds)
+                busy.add(worker)
+            yield from plan.results()
     finally:
         for worker in workers:
             worker.stop()
+
+
+class _Plan:
+    """Which task is next, which results are ready, and in what order they are handed over."""
+
+    def __init__(self, tasks: Sequence[Any], ahead: int | None, retries: int) -> None:
+        self.tasks, self.ahead, self.retries = tasks, ahead, retries
+        self.begun = 0
+        self.again: deque[int] = deque()  # tasks whose process was lost
+        self.tries: Counter[int] = Counter()
+        self.done: dict[int, Any] = {}
+        self.first = 0  # the first task whose result has not been handed over
+
+    def left(self) -> bool:
+        """Whether a task may begin now."""
+        fresh = self.begun < len(self.tasks) and (self.ahead is None or self.begun < self.first + self.ahead)
+        return fresh or bool(self.again)
+
+    def next(self) -> tuple[int, Any]:
+        if self.again:
+            index = self.again.popleft()
+        else:
+            index, self.begun = self.begun, self.begun + 1
+        return index, self.tasks[index]
+
+    def finish(self, index: int, outcome: Any) -> None:
+        if isinstance(outcome, Failure) and outcome.lost and self.tries[index] < self.retries:
+            self.tries[index] += 1
+            self.again.append(index)
+            return
+        self.done[index] = outcome
+        if self.ahead is not None:
+            while self.first in self.done:
+                self.first += 1
+
+    def results(self) -> Iterator[tuple[int, Any]]:
+        ready = sorted(i for i in self.done if self.ahead is None or i < self.first)
+        for index in ready:
+            yield index, self.done.pop(index)
 
 
 def _ready(workers: set["_Worker"]) -> list["_Worker"]:
@@ -87,20 +145,17 @@ class _Worker:
         if self.index is None:
             raise MMSAError(f"a process for the work could not be started: {reason}")
         self.stop()
-        return Failure(reason)
+        return Failure(reason, lost=True)
 
-    def next(self, left: deque[tuple[int, Any]], seconds: float) -> bool:
-        """Hand out the next task; False if there is none. A process that was lost is replaced first."""
-        if not left:
-            return False
+    def give(self, plan: "_Plan", seconds: float) -> None:
+        """Hand out the next task. A process that was lost is replaced first, and gets it when it has started."""
         if self.link.closed:
             self._start()
-            return True
-        self.index, task = left.popleft()
+            return
+        self.index, task = plan.next()
         self.deadline = time.monotonic() + seconds
         with suppress(OSError):  # if it has died meanwhile, that shows when its answer is collected
             self.link.send(task)
-        return True
 
     def stop(self) -> None:
         self.process.kill()
@@ -133,3 +188,58 @@ def _serve(link: Connection, function: Callable[[Any], Any]) -> None:
         except Exception as error:
             answer = Failure(f"{type(error).__name__}: {error}")
         link.send(answer)
+
+
+class Prefetch:
+    """Iterate over something in a thread, `size` items ahead of who reads them; `waited` is how long they had to wait.
+
+    Worker processes hand over large results only while somebody takes them; this somebody must not be busy with a
+    network meanwhile. To be used in a `with` statement, which ends the iteration early if the reader does.
+    """
+
+    _END = object()
+
+    def __init__(self, source: Iterable[Any], size: int) -> None:
+        self.source = iter(source)
+        self.queue: Queue[tuple[Any, BaseException | None]] = Queue(size)
+        self.stopped = threading.Event()
+        self.waited = 0.0
+
+    def __enter__(self) -> "Prefetch":
+        threading.Thread(target=self._fill, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        with suppress(Empty):
+            self.queue.get_nowait()
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            started = time.perf_counter()
+            item, error = self.queue.get()
+            self.waited += time.perf_counter() - started
+            if error is not None:
+                raise error
+            if item is self._END:
+                return
+            yield item
+
+    def _fill(self) -> None:
+        try:
+            for item in self.source:
+                if not self._put(item):
+                    return
+            self._put(self._END)
+        except BaseException as error:  # raised where the items are read
+            self._put(None, error)
+        finally:
+            getattr(self.source, "close", lambda: None)()
+
+    def _put(self, item: Any, error: BaseException | None = None) -> bool:
+        """False if nobody reads any more."""
+        while not self.stopped.is_set():
+            with suppress(Full):
+                self.queue.put((item, error), timeout=0.2)
+                return True
+        return False

@@ -71,7 +71,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from mmsa_lib import MELDDataset, MultimodalSentimentModel, features
+from mmsa_lib import MELDDataset, MultimodalSentimentModel, features, shards
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -94,14 +94,14 @@ def deadly(save, number, moment):
             die()
     return save_and_die
 
-features.CHUNK_SIZES = {"text": 3, "video": 2, "audio": 2}
-save = features.save_file
+shards.CHUNK_SIZES = {"text": 3, "video": 2, "audio": 2}
+save = shards.save_file
 for line in sys.stdin:
     folder, number, moment = line.split()
     if (pid := os.fork()) == 0:
         torch.manual_seed(0)
         model = MultimodalSentimentModel(modalities=["video", "audio"], random_backbones=["video"]).eval()
-        features.save_file = deadly(save, int(number), moment) if int(number) else save
+        shards.save_file = deadly(save, int(number), moment) if int(number) else save
         features.extract(MELDDataset(sys.argv[1], "dev", modalities=["video", "audio"]), model, folder)
         os._exit(0)
     print(os.waitpid(pid, 0)[1], flush=True)
@@ -134,7 +134,8 @@ def whole(extraction, tmp_path_factory):
 
 @pytest.mark.parametrize("number, moment", [(1, "before"), (2, "half"), (7, "whole"), (10, "after")])
 def test_a_killed_extraction_resumes_to_the_same_bytes(extraction, whole, tmp_path, number, moment):
-    assert len(whole) == 12 and all(name.endswith(".safetensors") for name in whole)
+    kinds = [Path(name).suffix for name in whole]
+    assert kinds.count(".safetensors") == 12 and kinds.count(".json") == 2 and len(whole) == 14
     assert extraction(tmp_path, number, moment) == signal.SIGKILL
     finished = {name for name in tree(tmp_path) if name.endswith(".safetensors")}
     assert len(finished) == number - (moment != "after")

@@ -1,0 +1,144 @@
+"""Where features are kept: a data set in chunks of consecutive rows, each chunk and modality one safetensors file.
+
+A file is written whole or not at all, so work killed at any moment goes on where it stopped. Its name holds a digest
+of all it depends on (backbone weights, preprocessing, and the clips or texts themselves): when one of them changes,
+another name is asked for and the features are made anew. A manifest beside the files says what the digests stand for
+and which files make up a split.
+"""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+CHUNK_SIZES = {"text": 512, "video": 64, "audio": 64}
+
+
+class Shards:
+    """The files of one split and one set of recipes.
+
+    Args:
+        folder: where all features are kept.
+        split: its name.
+        recipes: per modality, everything besides the data that its features depend on, JSON-able.
+        sources: per modality and row, what the features are made from, JSON-able.
+    """
+
+    def __init__(
+        self, folder: str | Path, split: str, recipes: Mapping[str, dict], sources: Mapping[str, list]
+    ) -> None:
+        self.folder, self.split, self.recipes, self.sources = Path(folder), split, recipes, sources
+        self.rows = max(map(len, sources.values()), default=0)
+        self._sweep()
+
+    def chunks(self, modality: str) -> list[range]:
+        size = CHUNK_SIZES[modality]
+        return [range(i, min(i + size, self.rows)) for i in range(0, self.rows, size)]
+
+    def home(self, modality: str) -> Path:
+        """The folder of all features made by this recipe."""
+        return self.folder / f"{modality}-{digest(self.recipes[modality])}"
+
+    def path(self, modality: str, rows: range) -> Path:
+        source = digest(self.sources[modality][rows.start : rows.stop])
+        return self.home(modality) / f"{self.split}-{rows.start:06d}-{source}.safetensors"
+
+    def missing(self, modality: str) -> list[range]:
+        return [rows for rows in self.chunks(modality) if not _readable(self.path(modality, rows))]
+
+    def write(self, modality: str, rows: range, tensors: Sequence[Tensor | None], errors: dict[str, str]) -> None:
+        """Keep one tensor a row (None: it has none), and why clips were left out, by name."""
+        path = self.path(modality, rows)
+        kept = {str(row): t.contiguous().cpu() for row, t in zip(rows, tensors, strict=True) if t is not None}
+        temporary = _temporary(path)
+        save_file(kept, temporary, metadata={"errors": json.dumps(errors)})
+        _put_in_place(temporary, path)
+
+    def write_manifests(self) -> None:
+        """Per modality, `SPLIT-DIGEST.json`: the recipe, and the files of the split in the order of its rows."""
+        for modality, recipe in self.recipes.items():
+            path = self.home(modality) / f"{self.split}-{digest(self.sources[modality])}.json"
+            if path.exists() or not self.rows:
+                continue
+            files, left_out = [], {}
+            for rows in self.chunks(modality):
+                with safe_open(self.path(modality, rows), framework="pt") as file:
+                    files.append({"file": self.path(modality, rows).name, "rows": [rows.start, rows.stop]})
+                    files[-1]["kept"] = len(file.keys())
+                    left_out |= json.loads(file.metadata()["errors"])
+            manifest = {"modality": modality, "recipe": recipe, "split": self.split, "rows": self.rows}
+            temporary = _temporary(path)
+            temporary.write_text(json.dumps(manifest | {"files": files, "left_out": left_out}, indent=1) + "\n")
+            _put_in_place(temporary, path)
+
+    def read(self, modality: str, into: list[Tensor | None]) -> dict[str, str]:
+        """Put the features of each row into its place; why clips were left out. Memory is mapped, not filled."""
+        errors: dict[str, str] = {}
+        for file in self._open(modality):
+            errors |= json.loads(file.metadata()["errors"])
+            for name in file.keys():  # noqa: SIM118 - not a dictionary
+                into[int(name)] = file.get_tensor(name)
+        return errors
+
+    def errors(self) -> dict[str, str]:
+        """Clip file -> why it is left out."""
+        errors: dict[str, str] = {}
+        for modality in self.recipes:
+            for file in self._open(modality):
+                errors |= json.loads(file.metadata()["errors"])
+        return errors
+
+    def _open(self, modality: str) -> Iterator[Any]:
+        for rows in self.chunks(modality):
+            with safe_open(self.path(modality, rows), framework="pt") as file:
+                yield file
+
+    def _sweep(self) -> None:
+        """Delete what processes of this machine that are no more left half written."""
+        for path in self.folder.glob(f"*/*.{platform.node()}-*.tmp"):
+            if not _alive(int(path.name.split("-")[-1].removesuffix(".tmp"))):
+                path.unlink(missing_ok=True)
+
+
+def digest(value: object) -> str:
+    """12 hex digits that stand for a JSON-able value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _readable(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() is not None
+    except (OSError, SafetensorError):
+        return False
+
+
+def _temporary(path: Path) -> Path:
+    """Another name beside it, which no other process uses."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.tmp")
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())  # a power failure must not leave the name without the content
+    temporary.replace(path)
+
+
+def _alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # there is no harmless question to ask elsewhere
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
