@@ -7,11 +7,17 @@ from sklearn import metrics as sk
 from mmsa_lib.labels import EMOTIONS
 from mmsa_lib.metrics import (
     bootstrap_intervals,
+    class_intervals,
+    class_scores,
     classification_metrics,
     confusion_scores,
     majority_baseline,
+    over_seeds,
+    paired_bootstrap,
     per_class,
     report,
+    resampled_scores,
+    resampling_weights,
 )
 
 
@@ -88,3 +94,87 @@ def test_classes_that_never_occur_count_zero_support():
 def test_no_utterance_is_not_a_number():
     empty = np.array([], dtype=int)
     assert np.isnan(classification_metrics(empty, empty, 7)["accuracy"])
+
+
+# ------------------------------------------------------------------------------- classes, pairs, seeds
+
+
+def test_scores_of_classes_from_a_confusion_matrix_equal_those_from_the_answers():
+    y, p = random_answers(80, seed=4)
+    scores = class_scores(sk.confusion_matrix(y, p, labels=range(7))[None])
+    for name, row in per_class(y, p, EMOTIONS).items():
+        for score, values in scores.items():
+            assert values[0, EMOTIONS.index(name)] == pytest.approx(row[score])
+
+
+def test_intervals_of_classes_hold_their_scores_and_a_rare_class_is_less_certain():
+    rng = np.random.default_rng(0)
+    y = np.repeat([3, 4], [20, 400])
+    p = np.where(rng.random(420) < 0.7, y, 7 - y)
+    found, scores = class_intervals(y, p, EMOTIONS), per_class(y, p, EMOTIONS)
+    for name in ("joy", "neutral"):
+        for score in ("precision", "recall", "f1"):
+            low, high = found[name][score]
+            assert low < scores[name][score] < high
+    assert np.ptp(found["joy"]["recall"]) > 2 * np.ptp(found["neutral"]["recall"])
+    assert found["fear"]["f1"] == (0.0, 0.0)
+
+
+def test_paired_bootstrap_is_resampling_both_models_answers_together():
+    y, p = random_answers(60, seed=1)
+    q = random_answers(60, seed=1)[1][::-1].copy()
+    found = paired_bootstrap(y, p, q, 7, resamples=40, seed=5)
+    for weight, ours in zip(resampling_weights(60, 40, 5), found["draws"], strict=True):
+        rows = np.repeat(np.arange(60), weight)
+        one, two = (sk.f1_score(y[rows], a[rows], average="weighted", zero_division=0) for a in (p, q))
+        assert ours == pytest.approx(two - one, abs=1e-6)
+    assert found["difference"] == pytest.approx(found["second"] - found["first"])
+    assert found["interval"] == tuple(np.quantile(found["draws"], [0.025, 0.975]))
+
+
+def test_a_model_against_itself_is_noise_and_against_a_better_one_is_not():
+    y, p = random_answers(200)
+    same = paired_bootstrap(y, p, p, 7)
+    assert same["difference"] == 0 and same["interval"] == (0, 0) and same["noise"] and same["p"] == 1
+    better = paired_bootstrap(y, p, y, 7)
+    assert better["difference"] > 0.3 and not better["noise"] and better["p"] == 0
+    assert better["second"] == 1 and better["first"] == pytest.approx(sk.f1_score(y, p, average="weighted"))
+
+
+def test_a_paired_interval_is_narrower_than_two_of_its_own():
+    y, p = random_answers(300)
+    q = p.copy()
+    q[:6] = y[:6]
+    paired = np.ptp(paired_bootstrap(y, p, q, 7)["interval"])
+    assert paired < 0.5 * np.ptp(bootstrap_intervals(y, p, 7)["weighted_f1"])
+
+
+def test_seeds_are_averaged_score_by_score():
+    y, p = random_answers(50)
+    q = random_answers(50, seed=9)[1]
+    weights = resampling_weights(50, 4)
+    both = resampled_scores(y, np.stack([p, q]), 7, weights)["weighted_f1"]
+    one, two = (resampled_scores(y, a, 7, weights)["weighted_f1"] for a in (p, q))
+    np.testing.assert_allclose(both, (one + two) / 2)
+
+
+def test_dialogues_are_drawn_whole_and_make_alike_utterances_less_certain():
+    groups = np.repeat(np.arange(30), 10)
+    weights = resampling_weights(300, 500, groups=groups)
+    assert (weights.reshape(500, 30, 10) == weights[:, ::10, None]).all()
+    y = np.zeros(300, int)
+    p = np.repeat(np.arange(30) % 3 == 0, 10).astype(int)  # whole dialogues are wrong
+    alone = np.ptp(paired_bootstrap(y, p, y, 2, metric="accuracy")["interval"])
+    whole = np.ptp(paired_bootstrap(y, p, y, 2, metric="accuracy", groups=groups)["interval"])
+    assert whole > 2 * alone
+
+
+def test_the_mean_over_seeds_has_students_interval():
+    from scipy import stats
+
+    values = [0.74, 0.76, 0.75, 0.79]
+    found = over_seeds(values)
+    reference = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    assert (found["low"], found["high"]) == pytest.approx(reference)
+    assert found["deviation"] == pytest.approx(np.std(values, ddof=1))
+    assert np.isnan(over_seeds([0.5])["low"]) and over_seeds([0.5])["mean"] == 0.5
