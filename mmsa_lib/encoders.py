@@ -20,12 +20,13 @@ POOLINGS = ("mean", "cls", "pooler")
 
 
 class _BackboneEncoder(nn.Module):
-    """What the text and the video encoder share: a backbone that may be frozen."""
+    """What the text and the video encoder share: a backbone that may be frozen, and dropout on what it says."""
 
-    def __init__(self, backbone: nn.Module, frozen: bool) -> None:
+    def __init__(self, backbone: nn.Module, frozen: bool, feature_dropout: float) -> None:
         super().__init__()
         self.backbone = backbone
         self.frozen = frozen
+        self.feature_dropout = nn.Dropout(feature_dropout)
         backbone.requires_grad_(not frozen)
         self.train()
 
@@ -45,6 +46,7 @@ class TextEncoder(_BackboneEncoder):
         frozen: whether the backbone is left as it came.
         pretrained: False keeps the backbone's shape with random weights (to measure what they bring).
         past, future: how many turns around its own a token may look at, see `features`.
+        feature_dropout: share of the pooled features that training hides from the projection.
     """
 
     def __init__(
@@ -56,12 +58,13 @@ class TextEncoder(_BackboneEncoder):
         output_size: int = OUTPUT_SIZE,
         past: int = 0,
         future: int = 0,
+        feature_dropout: float = 0.0,
     ) -> None:
         if pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
         if (past or future) and pooling == "pooler":
             raise ValueError("a text encoder that reads other turns pools by mean or cls: a pooler knows only one turn")
-        super().__init__(load_text_backbone(backbone, pretrained), frozen)
+        super().__init__(load_text_backbone(backbone, pretrained), frozen, feature_dropout)
         self.pooling = pooling
         self.past, self.future = past, future
         self.width: int = self.backbone.config.hidden_size
@@ -114,7 +117,7 @@ class TextEncoder(_BackboneEncoder):
     def forward(self, text_inputs: Mapping[str, Tensor] | Tensor, dialogue: Tensor | None = None) -> Tensor:
         """Token ids as a dictionary of (B, L), or pooled features (B, hidden) -> (B, 128)."""
         features = text_inputs if isinstance(text_inputs, Tensor) else self.features(text_inputs, dialogue)
-        return self.projection(features)
+        return self.projection(self.feature_dropout(features))
 
 
 class VideoEncoder(_BackboneEncoder):
@@ -122,7 +125,7 @@ class VideoEncoder(_BackboneEncoder):
 
     Args:
         backbone: `r3d_18`, another torchvision video model, or `r3d_mini`.
-        frozen, pretrained: as in `TextEncoder`.
+        frozen, pretrained, feature_dropout: as in `TextEncoder`.
     """
 
     def __init__(
@@ -132,9 +135,11 @@ class VideoEncoder(_BackboneEncoder):
         pretrained: bool = True,
         output_size: int = OUTPUT_SIZE,
         dropout: float = 0.2,
+        feature_dropout: float = 0.0,
     ) -> None:
         network, width = load_video_backbone(backbone, pretrained)
-        super().__init__(network.to(memory_format=torch.channels_last_3d), frozen)  # the faster layout
+        # the faster layout
+        super().__init__(network.to(memory_format=torch.channels_last_3d), frozen, feature_dropout)
         self.width = width
         self.projection = nn.Sequential(nn.Linear(width, output_size), nn.ReLU(), nn.Dropout(dropout))
         self.spec = video_spec(backbone)
@@ -152,7 +157,7 @@ class VideoEncoder(_BackboneEncoder):
     def forward(self, video_frames: Tensor) -> Tensor:
         """Frames (B, 3, T, H, W), or backbone features (B, width) -> (B, 128)."""
         features = video_frames if video_frames.ndim == 2 else self.features(video_frames)
-        return self.projection(features)
+        return self.projection(self.feature_dropout(features))
 
 
 def random_flip(video_frames: Tensor) -> Tensor:

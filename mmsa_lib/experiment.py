@@ -2,24 +2,25 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from mmsa_lib.dataset import MELDDataset, make_loader
 from mmsa_lib.errors import DataError, MediaError
-from mmsa_lib.features import extract
+from mmsa_lib.features import Effort, extract, fill
 from mmsa_lib.labels import MODALITIES
 from mmsa_lib.meld import load_split
 from mmsa_lib.metrics import TASKS, report
 from mmsa_lib.model import MultimodalSentimentModel
 from mmsa_lib.preprocess import MelSpec
 from mmsa_lib.presets import Preset
+from mmsa_lib.processes import accelerator, this_process
 from mmsa_lib.runs import (
     METRICS_FILE,
     PREDICTIONS_FILE,
@@ -49,6 +50,7 @@ def build_model(preset: Preset) -> MultimodalSentimentModel:
         random_backbones=list(preset.random_backbones),
         modality_dropout=preset.modality_dropout,
         spec_augment=preset.spec_augment,
+        feature_dropout=preset.feature_dropout,
         context=preset.context,
         future=preset.future,
         context_reader=preset.context_reader,
@@ -87,10 +89,31 @@ def build_dataset(
     num_workers: int = 2,
 ) -> MELDDataset:
     """One split with everything a frozen part computes already in memory (made now, on the GPU if there is one)."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     dataset = raw_dataset(preset, table)
-    dataset.features = extract(dataset, model, features, device=device, num_workers=num_workers)
+    dataset.features = extract(
+        dataset, model, features, device=device(), num_workers=num_workers, precision=preset.precision
+    )
     return dataset
+
+
+def device() -> torch.device | str:
+    """Where this process computes features: its GPU, if there is one."""
+    return this_process().device if torch.cuda.is_available() else "cpu"
+
+
+def extract_all(
+    preset: Preset, data: str | Path, splits: Iterable[str], features: str | Path, **settings: Any
+) -> Iterator[tuple[str, int, Effort, dict[str, str]]]:
+    """Keep the features of whole splits: name, rows, what it took and which clips are left out why, one by one.
+
+    `settings` are those of `mmsa_lib.features.Settings`. Random backbones are those `train` starts from.
+    """
+    torch.manual_seed(preset.seed)
+    model = build_model(preset)
+    for split in splits:
+        dataset = raw_dataset(preset, read_table(preset, data, split))
+        effort, left_out = fill(dataset, model, features, device=device(), precision=preset.precision, **settings)
+        yield split, len(dataset), effort, left_out
 
 
 # ------------------------------------------------------------------------------------------ training
@@ -109,14 +132,18 @@ def train(
     """Train on train, choose the epoch on dev, test on test; everything lands in `run_dir`.
 
     A run that was interrupted goes on; one with other settings is refused unless `restart`. Returns
-    the report of the test split, as in `metrics.json`.
+    the report of the test split, as in `metrics.json`. Of several processes, the main one writes.
     """
-    started = time.perf_counter()
+    started, process = time.perf_counter(), this_process()
     run_dir = Path(run_dir)
     tables = {split: read_table(preset, data, split) for split in ("train", "dev", "test")}
     torch.manual_seed(preset.seed)
     model = build_model(preset)
-    open_run(run_dir, preset, data, restart)
+    if process.is_main_process:
+        open_run(run_dir, preset, data, restart)
+    process.wait_for_everyone()
+    if not process.is_main_process:
+        torch.manual_seed(preset.seed + 1000 * process.process_index)  # another dropout than the main process
     datasets = {
         split: build_dataset(preset, model, table, features, num_workers=num_workers) for split, table in tables.items()
     }
@@ -135,6 +162,8 @@ def train(
         "seconds": {"features": extracted - started, "training": time.perf_counter() - extracted},
         "left_out": {s: d.features.errors for s, d in datasets.items() if d.features.errors},
     }
+    if not process.is_main_process:
+        return result
     trainer.unwrapped.save_pretrained(run_dir)
     write_predictions(run_dir / PREDICTIONS_FILE, datasets["test"].table, outputs)
     write_json(run_dir / METRICS_FILE, result)
@@ -165,7 +194,7 @@ def build_trainer(
         early_stopping=preset.early_stopping,
         ema_decay=preset.ema_decay,
         run_dir=run_dir,
-        accelerator=Accelerator(mixed_precision=preset.precision),
+        accelerator=accelerator(mixed_precision=preset.precision, gradient_accumulation_steps=preset.accumulate),
         progress=progress,
     )
 

@@ -55,6 +55,8 @@ class MultimodalSentimentModel(
         modality_dropout: in training, the probability that an utterance's modality is hidden
             (never all of them), so that the model can do without it later.
         spec_augment: hide random stretches of the spectrogram in training.
+        feature_dropout: in training, the share of a text or video backbone's features that is hidden
+            from its projection.
         context, future: how many turns before and after an utterance the model sees; 0 and 0 for none.
         context_reader: what reads them: `transformer` or `gru` over the turns' joint representations, or
             `text`, the text encoder, over their words.
@@ -73,6 +75,7 @@ class MultimodalSentimentModel(
         random_backbones: Sequence[str] = (),
         modality_dropout: float = 0.0,
         spec_augment: bool = False,
+        feature_dropout: float = 0.0,
         dropout: float = 0.3,
         context: int = 0,
         future: int = 0,
@@ -94,11 +97,15 @@ class MultimodalSentimentModel(
                 pooling,
                 frozen="text" not in finetune,
                 pretrained="text" not in random_backbones,
+                feature_dropout=feature_dropout,
                 **in_text,
             )
         if "video" in self.modalities:
             self.encoders["video"] = VideoEncoder(
-                video_backbone, frozen="video" not in finetune, pretrained="video" not in random_backbones
+                video_backbone,
+                frozen="video" not in finetune,
+                pretrained="video" not in random_backbones,
+                feature_dropout=feature_dropout,
             )
         if "audio" in self.modalities:
             self.encoders["audio"] = AudioEncoder(spec_augment=spec_augment)

@@ -21,9 +21,11 @@ class Preset:
     context_reader: str = "transformer"  # or gru, over the turns' vectors; or text, over their words
     speaker_names: bool = False  # whether the text encoder reads who says a turn
     spec_augment: bool = True
+    feature_dropout: float = 0.0
     log_mel: bool = True
     epochs: int = 24
-    batch_size: int = 32
+    batch_size: int = 32  # of each process
+    accumulate: int = 1  # batches whose gradients are added up before a step
     learning_rate: float = 1e-3
     backbone_learning_rate: float = 2e-5
     weight_decay: float = 1e-5

@@ -68,6 +68,18 @@ class TestFrozen:
         assert all(m.training for m in encoder.backbone.modules())
 
 
+class TestFeatureDropout:
+    def test_training_hides_a_share_of_the_features_and_testing_none(self):
+        torch.manual_seed(0)
+        for encoder in (TextEncoder(MINILM, feature_dropout=0.25), VideoEncoder("r3d_mini", feature_dropout=0.25)):
+            encoder.projection = nn.Identity()
+            features = torch.ones(64, encoder.width)
+            seen = encoder.train()(features)
+            torch.testing.assert_close(seen.unique(), torch.tensor([0.0, 4 / 3]))  # what is left is scaled up
+            assert (seen == 0).float().mean() == pytest.approx(0.25, abs=0.02)
+            assert torch.equal(encoder.eval()(features), features)
+
+
 class TestVideo:
     def test_shape_and_features_in_place_of_frames(self, video_encoder):
         video_encoder.eval()

@@ -1,6 +1,7 @@
 """Experiments: what the data know about themselves, and clips chosen for the picture of a run."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +32,11 @@ def test_samples_for_the_picture_are_spread_and_damaged_clips_left_out(tmp_path)
     assert [s["emotion"] for s in experiment.strip_samples(table, outputs, count=3)] == ["disgust", "sadness"]
     table["clip"] = None
     assert experiment.strip_samples(table, outputs) == []
+
+
+def test_a_preset_sets_the_dropout_of_both_backbones_features():
+    model = experiment.build_model(replace(PRESETS["mini"], feature_dropout=0.4))
+    assert {m: model.encoders[m].feature_dropout.p for m in ("text", "video")} == {"text": 0.4, "video": 0.4}
 
 
 def test_an_empty_split_is_named(tmp_path):
