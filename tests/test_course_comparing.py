@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from mmsa_lib.course.comparing import RESAMPLES, interval, resampled_f1, seed_spread, spread
+from mmsa_lib.course.comparing import RESAMPLES, interval, resampled_f1, seed_spread, spread, weighted_f1
 
 
 @pytest.fixture
@@ -24,6 +24,7 @@ def test_the_first_entry_is_the_score_of_scikit_learn(answers):
         found = resampled_f1(labels, said, draw_seeds=draw_seeds)
         assert found.shape == (1 + RESAMPLES,)
         assert found[0] == pytest.approx(wanted)
+    assert weighted_f1(labels, said[0]) == pytest.approx(f1_score(labels, said[0], average="weighted"))
 
 
 def test_a_model_does_not_differ_from_itself(answers):

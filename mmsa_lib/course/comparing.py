@@ -34,6 +34,12 @@ def resampled_f1(labels: np.ndarray, answers: np.ndarray, num_classes: int = 7, 
     return np.take_along_axis(scores, chosen, axis=1).mean(axis=1)
 
 
+def weighted_f1(labels: np.ndarray, answers: np.ndarray, num_classes: int = 7) -> float:
+    """Weighted F1 of (N,) answers, as scikit-learn has it, in microseconds."""
+    cells = np.bincount(labels * num_classes + answers, minlength=num_classes**2)
+    return float(confusion_scores(cells.reshape(1, num_classes, num_classes))["weighted_f1"][0])
+
+
 def spread(resampled: np.ndarray) -> float:
     """Half of the 95 % interval of a score, or of a difference of scores, as `resampled_f1` gives them."""
     return float(np.ptp(interval(resampled)) / 2)

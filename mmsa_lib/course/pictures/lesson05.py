@@ -1,12 +1,15 @@
-"""Pictures of lesson 05: what is possible, who errs together, what nothing means, whom a model believes."""
+"""Pictures of lesson 05: juries and what is possible, who errs together, ways to fuse, whom a model believes."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
+from mmsa_lib.course.comparing import interval
 from mmsa_lib.labels import EMOTIONS, MODALITIES
 from mmsa_lib.plots import EMOTION_COLORS, INK, MODALITY_COLORS, TASK_COLORS, Picture, picture, plain, style
+from mmsa_lib.plots import modality_comparison as _modality_comparison
 
 CUES = ("clear", "weak", "absent", "misleads")
 WRONG = TASK_COLORS["sentiment"]  # a second colour beside that of emotion
@@ -17,6 +20,15 @@ def _rows(ax: Axes, names: Sequence[str]) -> None:
     """Names down the left side, the first one on top."""
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
+
+
+def juries(scores: Mapping[Jury, np.ndarray], majority: float, title: str) -> Picture:
+    """Weighted F1 of each set of modalities, from (1 + R,) the score and its resampled values, with 95 % intervals."""
+    bars = []
+    for jury, values in scores.items():
+        low, high = interval(values)
+        bars.append({"name": " + ".join(jury), "modalities": jury, "mean": values[0], "low": low, "high": high})
+    return _modality_comparison(bars, majority, title=title)
 
 
 @style()
@@ -67,6 +79,72 @@ def err_together(correlations: np.ndarray, seeds: int) -> Picture:
         f"Correlation of errors: {same:.2f} on average between two models of one modality, "
         f"{correlations[~block].mean():.2f} between models of two modalities."
     )
+    return figure
+
+
+FUSIONS = {
+    "early": "join the vectors, then decide",
+    "gated": "early, but with a volume for each",
+    "late": "decide, then combine opinions",
+}
+BOX = {"boxstyle": "round,pad=0.35", "facecolor": "white"}
+
+
+@style()
+def ways_to_fuse() -> Picture:
+    """Early, gated and late fusion as drawings."""
+    figure = picture(10, 2.4)
+    for ax, (kind, words) in zip(figure.subplots(1, 3), FUSIONS.items(), strict=True):
+        ax.set(xlim=(-0.2, 3), ylim=(-0.4, 2.4))
+        ax.set_title(f"{kind}: {words}", size=9)
+        ax.axis("off")
+        late = kind == "late"
+        joined = _box(ax, 2.5 if late else 1.65, 1, "average or\nproduct" if late else "fusion", INK)
+        if not late:
+            _arrow(ax, joined, _box(ax, 2.6, 1, "decision", TASK_COLORS["emotion"]))
+        for row, modality in enumerate(MODALITIES):
+            color = MODALITY_COLORS[modality]
+            vector = _box(ax, 0.1, 2 - row, modality, color)
+            if kind != "early":
+                own = _box(ax, 1.3 if late else 0.85, 2 - row, "decision" if late else "×", color)
+                _arrow(ax, vector, own)
+                vector = own
+            _arrow(ax, vector, joined)
+    listed = "; ".join(f"{kind}: {words}" for kind, words in FUSIONS.items())
+    figure.alt_text = f"Three drawings of text, video and audio flowing into one answer. {listed}."
+    return figure
+
+
+def _box(ax: Axes, x: float, y: float, words: str, color: str) -> Text:
+    """Words in a box."""
+    return ax.text(x, y, words, ha="center", va="center", size=9, bbox=BOX | {"edgecolor": color, "linewidth": 2})
+
+
+def _arrow(ax: Axes, start: Text, end: Text) -> None:
+    """From the edge of one box to that of another."""
+    ends = {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch(), "shrinkA": 1, "shrinkB": 1}
+    look = {"arrowstyle": "-|>", "color": "#666666", "lw": 1.3}
+    ax.annotate("", end.get_position(), start.get_position(), arrowprops=look | ends)
+
+
+@style()
+def against(scores: Mapping[str, np.ndarray], reference: str) -> Picture:
+    """Differences to `reference`, from (1 + R,) scores and their resampled values, with paired 95 % intervals."""
+    figure = picture(9, 0.7 + 0.4 * len(scores))
+    ax = figure.subplots()
+    others = {name: values - scores[reference] for name, values in scores.items() if name != reference}
+    described = []
+    for y, (name, change) in enumerate(others.items()):
+        low, high = interval(change)
+        sure = not low <= 0 <= high
+        ax.plot([low, high], [y, y], color=INK, linewidth=2)
+        ax.plot(change[0], y, "o", markersize=9, color=WRONG if sure else "white", markeredgecolor=INK)
+        described.append(f"{name} {change[0]:+.3f} [{low:+.3f}, {high:+.3f}]")
+    ax.axvline(0, color=INK, linestyle="--", linewidth=1)
+    _rows(ax, [f"{name} ({scores[name][0]:.3f})" for name in others])
+    ax.set(xlabel=f"weighted F1 minus that of {reference} ({scores[reference][0]:.3f}), with its 95 % interval")
+    ax.set_title("Filled: the interval does not hold zero")
+    figure.alt_text = f"Weighted F1 against {reference} ({scores[reference][0]:.3f}): {'; '.join(described)}."
     return figure
 
 
