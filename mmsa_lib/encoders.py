@@ -43,7 +43,7 @@ class TextEncoder(_BackboneEncoder):
     Args:
         backbone: a Hugging Face encoder by name or folder, e.g. `bert-base-uncased`.
         pooling: `mean` over the real tokens, the `cls` token, or BERT's own `pooler` on it.
-        frozen: whether the backbone is left as it came.
+        frozen: whether the backbone is left as it came. One that learns keeps its table of word vectors as it came.
         pretrained: False keeps the backbone's shape with random weights (to measure what they bring).
         past, future: how many turns around its own a token may look at, see `features`.
         feature_dropout: share of the pooled features that training hides from the projection.
@@ -65,6 +65,10 @@ class TextEncoder(_BackboneEncoder):
         if (past or future) and pooling == "pooler":
             raise ValueError("a text encoder that reads other turns pools by mean or cls: a pooler knows only one turn")
         super().__init__(load_text_backbone(backbone, pretrained), frozen, feature_dropout)
+        if pretrained:
+            # Few of its 30,000 words occur in a set of dialogues; those would drift away from all the others.
+            # It is also the larger part of what an optimiser would have to carry.
+            self.backbone.get_input_embeddings().requires_grad_(False)
         self.pooling = pooling
         self.past, self.future = past, future
         self.width: int = self.backbone.config.hidden_size

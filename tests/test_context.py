@@ -88,6 +88,15 @@ class TestDialogueContext:
         assert all(torch.isfinite(p.grad).all() for p in layer.parameters() if p.grad is not None)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_asking_for_the_judged_turn_alone_changes_nothing(layers):
+    layer, x = DialogueContext(16, 2, 1, layers=layers).eval(), torch.randn(7, 16)
+    windows = turn_windows(DIALOGUE, SPEAKER, 2, 1)
+    turns = layer.norm(x)[windows.rows] + layer.distance.weight + layer.speaker(windows.speaker)
+    whole = layer.reader.encoder(turns, src_key_padding_mask=~windows.real)[:, 2]
+    torch.testing.assert_close(layer(x, DIALOGUE, SPEAKER), x + whole)
+
+
 def test_an_unknown_reader_is_refused():
     with pytest.raises(ValueError, match="'oracle'"):
         DialogueContext(8, 1, reader="oracle")
@@ -244,7 +253,7 @@ def test_a_fine_tuned_text_encoder_reads_turns_even_where_one_has_no_words():
     logits = model.eval()(**inputs, modality_mask=mask, dialogue=DIALOGUE)
     assert torch.isfinite(logits["emotions"]).all()
     model.train()(**inputs, modality_mask=mask, dialogue=DIALOGUE)["emotions"].sum().backward()
-    assert model.encoders["text"].backbone.embeddings.word_embeddings.weight.grad.abs().sum() > 0
+    assert model.encoders["text"].backbone.encoder.layer[0].output.dense.weight.grad.abs().sum() > 0
 
 
 def test_words_of_other_turns_want_a_text_encoder_that_learns():

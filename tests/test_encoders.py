@@ -30,6 +30,13 @@ class TestText:
         assert alone.shape == (1, 128)
         torch.testing.assert_close(alone, padded, atol=1e-5, rtol=1e-4)
 
+    def test_one_that_learns_keeps_its_word_vectors(self):
+        encoder = TextEncoder(MINILM, frozen=False)
+        fixed = {name for name, p in encoder.named_parameters() if not p.requires_grad}
+        assert fixed == {"backbone.embeddings.word_embeddings.weight"}
+        scratch = TextEncoder(MINILM, frozen=False, pretrained=False)
+        assert all(p.requires_grad for p in scratch.parameters())
+
     def test_mean_pooling_equals_a_loop_over_unpadded_texts(self, text_encoder):
         batch = tokens([9, 4, 1])
         pooled = text_encoder.features(batch)
