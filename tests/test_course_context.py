@@ -131,11 +131,12 @@ class TestExperiment:
 def test_a_training_in_a_run_directory_goes_on_and_is_not_made_twice(part, tmp_path, monkeypatch):
     preset = replace(part.preset, epochs=1, context=1, batch_size=8)  # frozen text: the same path, quicker
     data, run = str(write_world(tmp_path / "data", clips=False)), tmp_path / "run"
+    monkeypatch.setattr(context.experiment, "draw", lambda *_: None)
     found = context.in_run_directory(preset, data, run)
     assert found["seconds"] > 0 and len(found["answers"]["sentiment"]) == 7
-    monkeypatch.setattr(context.experiment, "train", lambda *_, **__: pytest.fail("it was finished"))
-    assert context.in_run_directory(preset, data, run) == found
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(context.experiment, "train", lambda *_, **__: pytest.fail("it was finished"))
+        assert context.in_run_directory(preset, data, run) == found
     (run / "run.json").write_text((run / "run.json").read_text().replace('"finished": true', '"finished": false'))
     resumed = context.in_run_directory(preset, data, run)  # its only epoch is in the checkpoint
     assert resumed == found | {"seconds": None}
