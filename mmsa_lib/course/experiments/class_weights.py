@@ -1,4 +1,4 @@
-"""What class weights cost on the text of the real MELD: aggregated scores for lesson 06.
+"""What class weights cost, on the embedded data while lesson 06 runs, and once on the text of the real MELD.
 
 `python -m mmsa_lib.course.experiments.class_weights data/meld` needs the annotation tables alone. It writes
 `results/06_class_weights_meld.json`, which holds scores and class counts, and not a word of MELD.
@@ -7,17 +7,20 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+from sklearn.metrics import confusion_matrix
 from torch import Tensor, nn
 
 from mmsa_lib import experiment
 from mmsa_lib.class_weights import class_weights
+from mmsa_lib.dataset import MELDDataset
 from mmsa_lib.labels import EMOTIONS
 from mmsa_lib.metrics import classification_metrics, per_class
 from mmsa_lib.presets import PRESETS
@@ -56,6 +59,76 @@ def train_head(
             loss.backward()
             optimizer.step()
         yield head.eval()
+
+
+@dataclass
+class Runs:
+    """Logits after every epoch of several seeds: `dev` and `test` (S, E, N, 7), with their labels (N,)."""
+
+    dev: Tensor
+    test: Tensor
+    dev_labels: Tensor
+    test_labels: Tensor
+
+    def scores(self, shift: Tensor | float = 0.0, split: str = "test") -> np.ndarray:
+        """Accuracy, weighted and macro F1 (S, 3) after the last epoch; `shift` (7,) is added to the logits."""
+        logits, labels = getattr(self, split)[:, -1] + shift, getattr(self, f"{split}_labels")
+        return np.array([[scores(run, labels)[name] for name in SCORES] for run in logits])
+
+    def confusion(self, shift: Tensor | float = 0.0) -> np.ndarray:
+        """Confusion matrix (7, 7) of test after the last epoch, true class first, summed over the seeds."""
+        said = (self.test[:, -1] + shift).argmax(dim=-1)
+        return sum(confusion_matrix(self.test_labels, run, labels=range(len(EMOTIONS))) for run in said)
+
+    def kept(self, judge: Callable[[Tensor, Tensor], float]) -> tuple[np.ndarray, np.ndarray]:
+        """Epochs (S,), from 1, that a judge of dev logits and labels likes best, and their weighted F1 on test (S,)."""
+        epochs = [int(np.argmax([judge(logits, self.dev_labels) for logits in run])) for run in self.dev]
+        kept = [scores(run[e], self.test_labels)["weighted_f1"] for run, e in zip(self.test, epochs, strict=True)]
+        return np.array(epochs) + 1, np.array(kept)
+
+
+def run(splits: Mapping[str, Split], seeds: Sequence[int] = range(5), **settings) -> Runs:
+    """Train a head from each seed with the settings of `train_head`, and keep what it says after each epoch."""
+    found: dict[str, list] = {"dev": [], "test": []}
+    for seed in seeds:
+        heads = train_head(*splits["train"], seed=seed, **settings)
+        said = [[head(splits[split][0]).detach() for split in found] for head in heads]  # a pair an epoch
+        for split, logits in zip(found, zip(*said, strict=True), strict=True):
+            found[split].append(torch.stack(logits))
+    labels = {f"{split}_labels": splits[split][1] for split in found}
+    return Runs(**{split: torch.stack(logits) for split, logits in found.items()}, **labels)
+
+
+def joined_features(data: Mapping[str, MELDDataset]) -> dict[str, Split]:
+    """Pooled text and pooled video side by side, standardised by the training split, with the emotion labels."""
+    found = {}
+    for name, dataset in data.items():
+        parts = [torch.stack(list(dataset.features[modality])) for modality in ("text", "video")]
+        found[name] = (torch.cat(parts, dim=1), torch.from_numpy(dataset.emotion_labels))
+    return standardise(found)
+
+
+def table_rows(found: Mapping[str, np.ndarray]) -> list[dict[str, str]]:
+    """Rows of a table from scheme -> (S, 3) scores: means, and standard deviations over the seeds."""
+    rows = []
+    for name, values in found.items():
+        cells = [f"{v.mean():.3f} ± {v.std(ddof=1):.3f}" for v in np.asarray(values).T]
+        rows.append({"weights": name} | dict(zip(("accuracy", "weighted F1", "macro F1"), cells, strict=True)))
+    return rows
+
+
+def clips_opened(do: Callable[[MELDDataset], object], table: pd.DataFrame) -> int:
+    """How many clips are decoded while `do` works on a data set of these rows."""
+    opened = []
+
+    class Counting(MELDDataset):
+        def media(self, index: int):
+            found = super().media(index)
+            opened.append(index)
+            return found
+
+    do(Counting(table, modalities=("video",)))
+    return len(opened)
 
 
 def standardise(splits: dict[str, Split]) -> dict[str, Split]:
@@ -106,6 +179,11 @@ def text_splits(data: str | Path, features: str | Path, rows: int | None = None)
         dataset = experiment.build_dataset(preset, model, table, features)
         splits[split] = (torch.stack(dataset.features["text"]), torch.from_numpy(dataset.emotion_labels))
     return standardise(splits)
+
+
+def load_result() -> dict:
+    """What `main` has stored."""
+    return json.loads(RESULT.read_text(encoding="utf-8"))
 
 
 def main(arguments: Sequence[str]) -> None:
