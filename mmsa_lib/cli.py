@@ -56,7 +56,8 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1)] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="utterances in a batch of each process")] = None,
+    accumulate: Annotated[int | None, typer.Option(min=1, help="batches that make up one step")] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None,
     backbone_learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None,
     patience: Annotated[int | None, typer.Option(min=0, help="epochs before the rate falls tenfold")] = None,
@@ -97,6 +98,7 @@ def train(
         "epochs": epochs,
         "seed": seed,
         "batch_size": batch_size,
+        "accumulate": accumulate,
         "learning_rate": learning_rate,
         "backbone_learning_rate": backbone_learning_rate,
         "patience": patience,
@@ -117,8 +119,7 @@ def train(
     chosen = replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None})
     kept = features or runs.features_folder(run)
     result = experiment.train(chosen, data, run, kept, restart=restart, num_workers=workers)
-    print(results_table(result))
-    print("\n".join(f"{path}" for path in sorted(run.glob("*.png"))))
+    _say(results_table(result), *map(str, sorted(run.glob("*.png"))))
 
 
 @app.command()
@@ -138,7 +139,7 @@ def evaluate(
     _check("--split", split, SPLITS)
     kept = features or runs.features_folder(run)
     result = experiment.evaluate(run, data, split, kept, without=_names(without) or (), num_workers=workers)
-    print(json.dumps(result, indent=1) if as_json else results_table(result))
+    _say(json.dumps(result, indent=1) if as_json else results_table(result))
 
 
 @app.command()
@@ -167,20 +168,33 @@ def extract(
     data: Data = EMBEDDED,
     features: Annotated[Path, typer.Option(help="where to keep them")] = Path("runs/features"),
     preset: Annotated[str, typer.Option(help="mini or meld")] = "mini",
+    modalities: Annotated[str | None, typer.Option(help="what to extract, e.g. text,audio")] = None,
+    finetune: Annotated[str | None, typer.Option(help="backbones that will learn: their frames are kept")] = None,
+    from_scratch: Annotated[str | None, typer.Option(help="backbones with random weights, e.g. text,video")] = None,
+    precision: Annotated[str, typer.Option(help="of the backbones: no, bf16 or fp16")] = "no",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="clips or texts [default: 16 and 64]")] = None,
+    channels_last: Annotated[bool, typer.Option("--channels-last", help="memory layout some GPUs read faster")] = False,
+    seconds_per_clip: Annotated[float, typer.Option(help="after which a clip counts as hanging", min=1)] = 120,
     workers: Workers = 2,
 ) -> None:
-    """Run the frozen backbones over a data set once and keep what they say."""
+    """Run the frozen backbones over a data set once and keep what they say; goes on where it was stopped."""
     from mmsa_lib import experiment
+    from mmsa_lib.features import PRECISIONS
     from mmsa_lib.meld import find_layout
 
     _check("--preset", preset, PRESETS)
-    model = experiment.build_model(PRESETS[preset])
-    for split in find_layout(data).csvs:
-        table = experiment.read_table(PRESETS[preset], data, split)
-        dataset = experiment.build_dataset(PRESETS[preset], model, table, features, num_workers=workers)
-        print(f"{split}: {len(dataset)} utterances, {len(dataset.features.errors)} clips left out")
-        for clip, reason in sorted(dataset.features.errors.items()):
-            print(f"  {clip}: {reason}")
+    _check("--precision", precision, PRECISIONS)
+    changes = {
+        "modalities": _names(modalities),
+        "finetune": _names(finetune),
+        "random_backbones": _names(from_scratch),
+    }
+    chosen = replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None}, precision=precision)
+    settings = {"batch_size": batch_size, "channels_last": channels_last, "seconds_per_clip": seconds_per_clip}
+    splits = experiment.extract_all(chosen, data, find_layout(data).csvs, features, num_workers=workers, **settings)
+    for split, size, effort, left_out in splits:
+        _say(f"{split}: {size} utterances, {len(left_out)} clips left out; {effort}")
+        _say(*(f"  {clip}: {reason}" for clip, reason in sorted(left_out.items())))
 
 
 @data_app.command()
@@ -260,6 +274,14 @@ def _line(task: str, name: str, scores: dict, interval: tuple[float, float] | No
     return f"{task:<10} {name:<24} {scores['accuracy']:8.3f}  {scores['weighted_f1']:11.3f}  {spread:>14}  {macro}"
 
 
+def _say(*lines: str) -> None:
+    """Print lines, once however many processes were started together."""
+    from mmsa_lib.processes import this_process
+
+    if lines and this_process().is_main_process:
+        print("\n".join(lines))
+
+
 def _check(option: str, value: str | None, allowed) -> None:
     if value is not None and value not in allowed:
         raise DataError(f"{option}: {value!r} is not one of {', '.join(allowed)}")
@@ -268,7 +290,10 @@ def _check(option: str, value: str | None, allowed) -> None:
 def main() -> None:
     """Run the command line; an error a user can act on is one line on stderr and exit status 2."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        status = app(standalone_mode=False) or 0
+        if "mmsa_lib.processes" in sys.modules:
+            sys.modules["mmsa_lib.processes"].leave()
+        sys.exit(status)
     except MMSAError as error:
         message = str(error)
     except (KeyboardInterrupt, typer.Abort):

@@ -67,7 +67,7 @@ def predict(run: str | Path, video: str | Path, text: str | None = None) -> list
     if not used:
         raise DataError(f"{video}: nothing this model can use (it reads {', '.join(model.modalities)})")
     batch = collate([item], dataset.pad_token_id)
-    logits = model(**{name: batch[name] for name in MODEL_INPUTS})
+    logits = model(**{name: batch[name] for name in MODEL_INPUTS if name in batch})
     return [
         Utterance(
             start=0.0,

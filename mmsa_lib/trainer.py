@@ -15,10 +15,12 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from mmsa_lib import processes
 from mmsa_lib.averaging import WeightAverage
 from mmsa_lib.class_weights import compute_class_weights
 from mmsa_lib.dataset import MODEL_INPUTS, DialogueBatchSampler
@@ -76,7 +78,7 @@ class MultimodalTrainer:
     ) -> None:
         if selection not in SELECTIONS:
             raise ValueError(f"selection must be one of {', '.join(SELECTIONS)}, not {selection!r}")
-        self.accelerator = accelerator or Accelerator()
+        self.accelerator = accelerator or processes.accelerator()
         self.batch_sampler = train_loader.batch_sampler
         if isinstance(self.batch_sampler, DialogueBatchSampler):
             self.accelerator.even_batches = False  # no dialogue is cut to fill a batch; the sampler evens them out
@@ -239,7 +241,11 @@ class MultimodalTrainer:
 
     def _checkpoint(self) -> None:
         """Everything that the next epoch depends on, written under another name and renamed."""
-        if self.run_dir is None or not self.accelerator.is_main_process:
+        if self.run_dir is None:
+            return
+        rng = gather_object([torch.get_rng_state()])  # of every process
+        cuda_rng = gather_object([torch.cuda.get_rng_state()]) if torch.cuda.is_available() else []
+        if not self.accelerator.is_main_process:
             return
         self.run_dir.mkdir(parents=True, exist_ok=True)
         state = {
@@ -250,8 +256,8 @@ class MultimodalTrainer:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "rng": rng,
+            "cuda_rng": cuda_rng,
         }
         temporary = self.run_dir / f"{CHECKPOINT}.tmp"
         torch.save(state, temporary)
@@ -274,9 +280,11 @@ class MultimodalTrainer:
         if self.average is not None and state.get("average"):
             self.average.load_state_dict(state["average"])
         self.epoch, self.history, self.best = state["epoch"], state["history"], state["best"]
-        torch.set_rng_state(state["rng"])
-        if state["cuda_rng"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        own = self.accelerator.process_index
+        if own < len(state["rng"]):
+            torch.set_rng_state(state["rng"][own])
+        if own < len(state["cuda_rng"]) and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["cuda_rng"][own])
 
 
 class _Events:

@@ -58,7 +58,7 @@ def run_guarded(
         while busy:
             for worker in _ready(busy):
                 outcome = worker.collect(seconds)
-                if outcome is not None:
+                if worker.index is not None:  # else it says that it has started
                     plan.finish(worker.index, outcome)
                 busy.discard(worker)
                 idle.append(worker)
@@ -134,7 +134,7 @@ class _Worker:
         self.deadline = time.monotonic() + _START_SECONDS
 
     def collect(self, seconds: float) -> Any:
-        """What came of the task in hand, or None if the process has just started."""
+        """What came of the task in hand (`index`); None if there is none, as the process has just started."""
         try:
             if self.link.poll():
                 return self.link.recv()

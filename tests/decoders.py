@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import time
+from pathlib import Path
 
 from mmsa_lib.errors import MediaError
 
@@ -23,7 +24,23 @@ def work(task):
         raise MediaError("clip.mp4", "empty file")
     elif name == "bug":
         raise ValueError("a bug")
-    return os.getpid() if name == "pid" else value * 2
+    elif name == "wait":
+        time.sleep(value)
+    elif name in ("touch", "kill once", "count and refuse"):
+        return _leave_mark(name, Path(value))
+    return {"pid": os.getpid(), "nothing": None}.get(name, value * 2)
+
+
+def _leave_mark(name, path):
+    """Write a letter into a file; then be killed if it is the first, or refuse."""
+    known = path.exists()
+    with path.open("a") as file:
+        file.write("x")
+    if name == "kill once" and not known:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if name == "count and refuse":
+        raise MediaError("clip.mp4", "empty file")
+    return "done"
 
 
 def quit_at_once(link, function):
