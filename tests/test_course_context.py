@@ -5,8 +5,9 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
-from worlds import write_world
+from worlds import feature_dataset, write_world
 
 from mmsa_lib.course import known_chain
 from mmsa_lib.course.experiments import context
@@ -98,8 +99,8 @@ class TestExperiment:
         assert made == [("none", 0, 0), ("3 before", 0, 3), ("none", 1, 0)]
         result = stored(tmp_path)
         assert [r["emotion"] for r in result["rows"]] == [0.0357, 0.0357, 1.0]
-        assert result["gains"]["3 before"]["seeds"] == 1
-        assert result["gains"]["3 before"]["emotion"]["difference"] == pytest.approx(1 - 1 / 28, abs=1e-3)
+        assert result["gains"]["none"]["3 before"]["seeds"] == 1
+        assert result["gains"]["none"]["3 before"]["emotion"]["difference"] == pytest.approx(1 - 1 / 28, abs=1e-3)
         made.clear()
         context.complete(part, data, 2, ["none", "3 before"], train)
         assert made == [("3 before", 1, 3)]
@@ -120,8 +121,23 @@ class TestExperiment:
         context.main(["frozen", str(data), "1"])
         result = stored(tmp_path)
         assert [(r["setting"], len(r["answers"]["emotion"])) for r in result["rows"]] == [("none", 7), ("2", 7)]
-        assert set(result["gains"]) == {"2"}
+        assert set(result["gains"]["none"]) == {"2"} and result["gains"]["none"]["2"]["seeds"] == 1
+        assert result["same_words"] == {"utterances": 14, "repeated": 0, "several": 0}
         assert "furious" not in json.dumps(result) and str(data) not in json.dumps(result)
+
+    def test_without_context_and_alone_no_row_knows_a_dialogue(self):
+        datasets = {"test": feature_dataset(6, modalities=("text",))}
+        datasets["test"].dialogue, datasets["test"].speaker = np.repeat([0, 1], 3), np.arange(6) % 2
+        assert context.as_set(datasets, "3 before") is datasets
+        assert context.as_set(datasets, "none")["test"].dialogue is None
+        assert context.as_set(datasets, "alone")["test"].dialogue.tolist() == list(range(6))
+        assert datasets["test"].dialogue.tolist() == [0, 0, 0, 1, 1, 1]
+
+    def test_the_same_words_are_found_whatever_their_dress(self):
+        said = pd.DataFrame(
+            {"text": ["Oh, no!", "oh no", "Oh no.", "Well", "well", "Hm", "!"], "emotion": list("abaccdd")}
+        )
+        assert context.same_words(said) == {"utterances": 7, "repeated": 5, "several": 3}
 
     def test_anything_else_is_refused(self):
         with pytest.raises(DataError, match="frozen DIR"):

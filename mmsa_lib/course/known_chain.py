@@ -41,6 +41,26 @@ def _renumbered(turns: Sequence[int]) -> list[int]:
     return [names.index(turn) for turn in turns]
 
 
+def simulate(
+    modalities: Sequence[str], dialogues: int, seed: int = 0
+) -> tuple[list[list[int]], np.ndarray, np.ndarray]:
+    """New dialogues of the embedded world, without clips: turns, feelings (N,), and displays (N, M).
+
+    `turns` holds who speaks, a list a dialogue; `feelings` are indices into `FEELINGS`; a display, one of 16 (see
+    `mmsa_lib.mini.ceiling`), is what one of the M modalities shows of an utterance.
+    """
+    rng = np.random.default_rng(seed)
+    spoken, feelings = [], []
+    for _ in range(dialogues):
+        turns = _renumbered(draw_turns(rng, int(rng.integers(2, 4)), int(rng.choice(LENGTHS))))
+        spoken.append(turns)
+        feelings += draw_dialogue(rng, turns)
+    felt = np.array(feelings)
+    cumulated = [display_table(modality).cumsum(axis=1)[felt] for modality in modalities]
+    shown = [(rng.random((len(felt), 1)) > rising).sum(axis=1) for rising in cumulated]
+    return spoken, felt, np.minimum(np.stack(shown, axis=1), NUM_DISPLAYS - 1)
+
+
 def allowed(
     modalities: Sequence[str], windows: Sequence[Window], dialogues: int = 300, seed: int = 0
 ) -> dict[Window, dict[str, float]]:
@@ -49,19 +69,18 @@ def allowed(
     All windows are asked about the same simulated dialogues, and all answer with the most probable label, so that
     their differences are due to the turns alone.
     """
-    rng = np.random.default_rng(seed)
-    tables = [display_table(modality) for modality in modalities]
-    truth: list[int] = []
-    said: dict[Window, list[np.ndarray]] = {window: [] for window in windows}
-    for _ in range(dialogues):
-        turns = draw_turns(rng, int(rng.integers(2, 4)), int(rng.choice(LENGTHS)))
-        feelings = draw_dialogue(rng, _renumbered(turns))
-        shown = [[table[:, rng.choice(NUM_DISPLAYS, p=table[f])] for table in tables] for f in feelings]
-        likelihoods = np.prod(np.array(shown), axis=1)  # (T, 8)
-        truth += feelings
-        for window in windows:
-            said[window].append(beliefs(turns, likelihoods, window))
-    return {window: _scores(np.array(truth), np.concatenate(rows)) for window, rows in said.items()}
+    turns, feelings, displays = simulate(modalities, dialogues, seed)
+    return {window: _scores(feelings, read(turns, displays, modalities, window)) for window in windows}
+
+
+def read(turns: Sequence[Sequence[int]], displays: np.ndarray, modalities: Sequence[str], window: Window) -> np.ndarray:
+    """P(feeling), (N, 8), of who knows all tables and sees these displays (N, M) of simulated dialogues."""
+    likelihoods = np.ones((len(displays), len(FEELINGS)))
+    for modality, shown in zip(modalities, displays.T, strict=True):
+        likelihoods *= display_table(modality)[:, shown].T
+    ends = np.cumsum([len(of_one) for of_one in turns])
+    pairs = zip(turns, np.split(likelihoods, ends[:-1]), strict=True)
+    return np.concatenate([beliefs(of_one, shown, window) for of_one, shown in pairs])
 
 
 def _scores(truth: np.ndarray, belief: np.ndarray) -> dict[str, float]:

@@ -29,6 +29,7 @@ from mmsa_lib.course import known_chain
 from mmsa_lib.course.experiments.fusion import load, train_one
 from mmsa_lib.dataset import MELDDataset
 from mmsa_lib.errors import DataError
+from mmsa_lib.labels import MODALITIES
 from mmsa_lib.meld import find_layout, load_split
 from mmsa_lib.metrics import TASKS, paired_bootstrap
 from mmsa_lib.presets import PRESETS, Preset
@@ -40,6 +41,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 RUNS, FEATURES = CHECKOUT / "runs" / "context", CHECKOUT / "runs" / "features"
 COMMAND = "python -m mmsa_lib.course.experiments.context"
 NONE = "none"  # the setting all others are compared with
+ALONE = "alone"  # the network of a model with context, but every utterance is a dialogue of its own
 MOST_SEEDS = 20
 RECIPE: dict[str, Any] = {  # how the text encoder is fine-tuned
     "finetune": ("text",),
@@ -72,6 +74,7 @@ PARTS = {
         PRESETS["mini"],
         {
             NONE: {},
+            ALONE: {"context": 3},
             "3 before": {"context": 3},
             "3 before, GRU": {"context": 3, "context_reader": "gru"},
             "3 before, 3 after": {"context": 3, "future": 3},
@@ -84,6 +87,7 @@ PARTS = {
         replace(PRESETS["mini"], modalities=("text",), batch_size=64, epochs=16, early_stopping=6),
         {
             NONE: {},
+            ALONE: {"context": 3},
             "1 before": {"context": 1},
             "3 before": {"context": 3},
             "6 before": {"context": 6},
@@ -131,12 +135,15 @@ def in_run_directory(preset: Preset, data: str, run_dir: Path) -> Found:
     return found | {"answers": {task: digits(said) for task, said in answers.items()}}
 
 
-def standing_alone(datasets: Mapping[str, MELDDataset]) -> dict[str, MELDDataset]:
-    """The same splits without their dialogues: utterances are shuffled one by one."""
-    alone = {split: copy.copy(dataset) for split, dataset in datasets.items()}
-    for dataset in alone.values():
-        dataset.dialogue = dataset.speaker = None
-    return alone
+def as_set(datasets: Mapping[str, MELDDataset], setting: str) -> Mapping[str, MELDDataset]:
+    """The splits as a setting wants them: without dialogues, or each utterance a dialogue of its own."""
+    if setting not in (NONE, ALONE):
+        return datasets
+    changed = {split: copy.copy(dataset) for split, dataset in datasets.items()}
+    for dataset in changed.values():
+        dataset.dialogue = np.arange(len(dataset)) if setting == ALONE else None
+        dataset.speaker = dataset.speaker if setting == ALONE else None
+    return changed
 
 
 def digits(answers: np.ndarray) -> str:
@@ -205,7 +212,7 @@ def data_digest(data: str | Path) -> str:
 
 
 def summarize(part: Part, data: str | Path) -> dict[str, Any]:
-    """Scores of all trainings that are kept, and the gain of each setting over no context with its interval."""
+    """Scores of all trainings that are kept, and what each setting gains over those without context."""
     digest, table = data_digest(data), load_split(data, "test")
     labels = {task: table[task].map({n: i for i, n in enumerate(names)}).to_numpy() for task, names in TASKS.items()}
     found = {s: {i: r for i in range(MOST_SEEDS) if (r := kept(part, s, i, digest))} for s in part.settings}
@@ -219,11 +226,24 @@ def summarize(part: Part, data: str | Path) -> dict[str, Any]:
         "settings": part.settings,
         "rows": [row(part, s, i, r, labels) for s, runs in found.items() for i, r in runs.items()],
         "gains": {
-            s: gain(found[NONE], runs, labels, table["dialogue_id"].to_numpy())
-            for s, runs in found.items()
-            if s != NONE and set(runs) & set(found[NONE])
+            base: {
+                s: gain(found[base], runs, labels, table["dialogue_id"].to_numpy())
+                for s, runs in found.items()
+                if s not in (NONE, base) and set(runs) & set(found[base])
+            }
+            for base in (NONE, ALONE)
+            if base in found
         },
     }
+
+
+def same_words(table: pd.DataFrame) -> dict[str, int]:
+    """How many utterances of a split say what another one of it says too, and how many of those differ in emotion."""
+    plain_words = table["text"].str.lower().str.replace(r"[^\w\s]", "", regex=True).str.split().str.join(" ")
+    lines = table.assign(words=plain_words).query("words != ''").groupby("words")["emotion"].agg(["size", "nunique"])
+    repeated = lines[lines["size"] > 1]
+    several = repeated[repeated["nunique"] > 1]
+    return {"utterances": len(table), "repeated": int(repeated["size"].sum()), "several": int(several["size"].sum())}
 
 
 def row(part: Part, setting: str, seed: int, found: Found, labels: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -278,21 +298,20 @@ def embedded(data: Path, seeds: int) -> None:
     datasets = load(replace(part.preset, context=1), data, FEATURES)
 
     def train(preset: Preset, setting: str) -> Found:
-        if setting != NONE:
-            return in_memory(datasets, preset)
-        return with_chain(datasets, in_memory(standing_alone(datasets), preset))
+        found = in_memory(as_set(datasets, setting), preset)
+        return with_chain(datasets, found) if setting == NONE else found
 
     complete(part, data, seeds, list(part.settings), train)
     result = summarize(part, data)
-    result["allowed"] = what_is_allowed(part.preset.modalities)
+    result["allowed"] = {"+".join(chosen): what_is_allowed(chosen) for chosen in (MODALITIES, ("video", "audio"))}
     write_json(RESULTS / "10_context_embedded.json", result)
 
 
 def what_is_allowed(modalities: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Weighted F1 of a perfect reader of cues who sees some turns, from 600 simulated dialogues."""
-    windows = {"none": (0, 0), "3 before": (3, 0), "all before": (None, 0), "3 before, 3 after": (3, 3)}
-    windows["all"] = (None, None)
-    scores = known_chain.allowed(modalities, list(windows.values()), dialogues=600)
+    """Weighted F1 of who reads every cue without error and knows the chain, from 1000 simulated dialogues."""
+    windows: dict[str, known_chain.Window] = {f"{n} before": (n, 0) for n in (0, 1, 2, 3, 4, 6, 8)}
+    windows |= {"all before": (None, 0), "3 before, 3 after": (3, 3), "all": (None, None)}
+    scores = known_chain.allowed(modalities, list(windows.values()), dialogues=1000)
     return {n: {t: round(s, 4) for t, s in scores[w].items()} for n, w in windows.items()}
 
 
@@ -301,9 +320,11 @@ def frozen(data: str, seeds: int) -> None:
     datasets = load(replace(part.preset, context=1), Path(data), FEATURES)
 
     def train(preset: Preset, setting: str) -> Found:
-        return in_memory(standing_alone(datasets) if setting == NONE else datasets, preset)
+        return in_memory(as_set(datasets, setting), preset)
 
     complete(part, data, seeds, list(part.settings), train)
+    result = summarize(part, data) | {"same_words": same_words(load_split(data, "train"))}
+    write_json(RESULTS / "10_context_frozen.json", result)
 
 
 def words(data: str, seeds: int, settings: Sequence[str]) -> None:
