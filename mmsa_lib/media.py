@@ -26,6 +26,9 @@ _MAX_PIXELS = 2**26  # a damaged header may claim a picture of many gigabytes
 _SANE_RATES = range(1_000, 768_001)  # Hz; a damaged header may also claim a sampling rate of 1 Hz
 _KEPT_BYTES = 2**25  # compressed packets held between looking at their times and decoding them
 _MAX_FAILURES = 16  # reads in a row that may fail before a file counts as ended
+_LOOK_AHEAD = 500  # packets among which each stream shows its next one
+_LEADS = (0.5, 4.0, 12.0)  # seconds before the wanted time at which reading begins, until a key frame is met
+_GAPS = (0.1, 600.0)  # seconds of missing sound that are filled with silence; less is jitter, more a wrong time
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 
 
@@ -52,6 +55,7 @@ def read_clip(
     size: tuple[int, int] | None = None,
     video: bool = True,
     audio: bool = True,
+    start: float = 0.0,
     max_seconds: float | None = None,
     threads: int = 1,
 ) -> Clip:
@@ -60,8 +64,9 @@ def read_clip(
     Frame i is the one at the centre of the i-th of `num_frames` equal segments of the clip (a clip
     with fewer frames repeats them evenly); `num_frames=None` returns every frame. `size` is
     (height, width) after rotation; frames are scaled while decoding, so the memory they take does
-    not grow with the length of the clip. Only the first `max_seconds` are looked at. `threads` is
-    the number of decoding threads (0: one per core); it does not change the result.
+    not grow with the length of the clip. Only `max_seconds` from `start` on (in seconds) are looked at,
+    and the file is not read from its beginning where it can be entered later; times then count from
+    `start`. `threads` is the number of decoding threads (0: one per core); it does not change the result.
 
     Raises MediaError when the file cannot be opened or has nothing to give of what was asked for.
     """
@@ -71,15 +76,44 @@ def read_clip(
         raise ValueError("nothing to read: video and audio are both off")
     if max_seconds is not None and not max_seconds > 0:
         raise ValueError(f"max_seconds must be positive, not {max_seconds}")
+    if not 0 <= start < float("inf"):
+        raise ValueError(f"start must be a time in seconds, not {start}")
     with _av_errors(path):
         _check_file(path)
-        with _Reader(path, video, audio, max_seconds or float("inf"), threads) as reader:
+        with _Reader(path, video, audio, max_seconds or float("inf"), threads, start) as reader:
             return _read(reader, num_frames, size)
 
 
 def read_requested(request: Mapping[str, Any] | None) -> Clip | None:
     """`read_clip` with its arguments as a mapping, to be sent to another process; None gives None."""
     return None if request is None else read_clip(**request)
+
+
+def sound_blocks(path: str | os.PathLike, seconds: float = 30.0) -> Iterator[np.ndarray]:
+    """The sound of a file of any length, a block of `seconds` at a time: (S,) float32 mono at 16 kHz in [-1, 1].
+
+    Sample i of all blocks together is heard i / 16000 seconds after the file begins: where sound is missing there
+    is silence. Raises MediaError when the file cannot be opened or has no sound.
+    """
+    size = round(seconds * SAMPLE_RATE)
+    with _av_errors(path):
+        _check_file(path)
+        with _Reader(path, False, True, float("inf"), 1) as reader:
+            sound, late, given = _Sound(), 0.0, 0
+            for frame in reader.sound():
+                gap = (reader.heard_at(frame) or 0.0) - late - given / SAMPLE_RATE - sound.seconds
+                if _GAPS[0] < gap < _GAPS[1]:
+                    sound.samples += bytes(2 * round(gap * SAMPLE_RATE))
+                late += gap if gap >= _GAPS[1] else 0.0
+                sound.add(frame)
+                while len(sound.samples) >= 2 * size:
+                    yield sound.take(size)
+                    given += size
+            sound.close()
+            if not (given or sound.samples):
+                raise MediaError(path, reader.why_nothing())
+            while sound.samples:
+                yield sound.take(size)
 
 
 def spread_indices(total: int, count: int) -> np.ndarray:
@@ -89,7 +123,7 @@ def spread_indices(total: int, count: int) -> np.ndarray:
 
 def _read(reader: "_Reader", num_frames: int | None, size: tuple[int, int] | None) -> Clip:
     """Choose the frames and decode; the rare file that holds other frames than it promises is counted."""
-    pictures, sound = _choose(reader, num_frames, size), _Sound()
+    pictures, sound = _choose(reader, num_frames, size), _Sound(reader.start)
     _decode(reader, pictures, sound)
     if pictures.missing():
         counted = pictures if pictures.counting else _Pictures(size, counting=True)
@@ -101,16 +135,16 @@ def _read(reader: "_Reader", num_frames: int | None, size: tuple[int, int] | Non
 
 
 def _assemble(reader: "_Reader", pictures: "_Pictures", sound: "_Sound", num_frames: int | None) -> Clip:
-    waveform = sound.waveform(reader.limit)
+    waveform = sound.waveform(reader.limit - reader.start)
     frames = times = fps = None
     duration = len(waveform) / SAMPLE_RATE if waveform is not None else 0.0
     if pictures.kept:
         kept = [pictures.kept[key] for key in sorted(pictures.kept)]
         order = range(len(kept)) if num_frames is None else spread_indices(len(kept), num_frames)
         frames = np.stack([kept[i][1] for i in order])
-        times = np.array([kept[i][0] for i in order])
+        times = np.array([kept[i][0] for i in order]) - reader.start
         fps = float(reader.video.average_rate) if reader.video.average_rate else None
-        duration = max(duration, min(reader.video_end, reader.limit))
+        duration = max(duration, min(reader.video_end, reader.limit) - reader.start)
     if frames is None and waveform is None:
         raise MediaError(reader.path, reader.why_nothing())
     return Clip(frames, waveform, times, fps, duration)
@@ -143,11 +177,11 @@ def _decode(reader: "_Reader", pictures: "_Pictures", sound: "_Sound | None" = N
             wanted = packet.pts in pictures.wanted
             packet.stream.codec_context.skip_frame = "DEFAULT" if wanted else "NONREF"
         for frame in _frames(packet.stream, packet):
-            pictures.add(frame, reader) if is_video else sound.add(frame)
+            pictures.add(frame, reader) if is_video else sound.add(frame, reader.heard_at(frame))
     for frame in _frames(reader.video, None):
         pictures.add(frame, reader)
     for frame in _frames(reader.audio, None):
-        sound.add(frame)
+        sound.add(frame, reader.heard_at(frame))
     if sound is not None:
         sound.close()
 
@@ -177,13 +211,14 @@ class _Pictures:
     ) -> None:
         self.size, self.wanted, self.counting = size, wanted, counting
         self.by_time = wanted is not None and not by_index
-        self.seen = 0
+        self.decoded = self.seen = 0
         self.kept: dict[int, tuple[float, np.ndarray]] = {}
         self.scaler = VideoReformatter()
 
     def add(self, frame, reader: "_Reader") -> None:
-        seconds = reader.seconds(frame, self.seen)
-        if seconds >= reader.limit:
+        seconds = reader.seconds(frame, self.decoded)
+        self.decoded += 1
+        if seconds >= reader.limit or (seconds < reader.start and not self.by_time):
             return
         key = frame.pts if self.by_time else self.seen
         self.seen += 1
@@ -228,16 +263,26 @@ def _orientation(frame) -> tuple[bool, bool, bool]:
 
 
 class _Sound:
-    """Gathers a stream as 16 kHz mono; libswresample's downmix keeps the centre and cannot clip."""
+    """Gathers a stream as 16 kHz mono; libswresample's downmix keeps the centre and cannot clip.
 
-    def __init__(self) -> None:
+    What is heard before `start` (seconds) is left out.
+    """
+
+    def __init__(self, start: float = 0.0) -> None:
+        self.start, self.lead = start, 0
         self.samples = bytearray()  # 16-bit; one buffer, as thousands of small arrays would take far more
         self.resampler: av.AudioResampler | None = None
         self.source: tuple | None = None
 
-    def add(self, frame) -> None:
+    def add(self, frame, time: float | None = None) -> None:
+        """A decoded frame and its time, where known."""
         if frame.sample_rate not in _SANE_RATES or not frame.samples:
             return
+        if self.start and time is not None:
+            if time + frame.samples / frame.sample_rate <= self.start:
+                return
+            if not self.samples and self.resampler is None:
+                self.lead = max(0, round((self.start - time) * SAMPLE_RATE))
         source = (frame.format.name, frame.layout.name, frame.sample_rate)
         if source != self.source:
             self.close()
@@ -258,9 +303,20 @@ class _Sound:
         except (av.error.FFmpegError, EOFError, ValueError):
             self.resampler = self.source = None
 
+    @property
+    def seconds(self) -> float:
+        """How much there is."""
+        return len(self.samples) / 2 / SAMPLE_RATE
+
+    def take(self, count: int) -> np.ndarray:
+        """The first `count` samples, which are then forgotten: float32 in [-1, 1]."""
+        taken = np.frombuffer(bytes(self.samples[: 2 * count]), np.int16).astype(np.float32) / 32768
+        del self.samples[: 2 * count]
+        return taken
+
     def waveform(self, limit: float) -> np.ndarray | None:
         """(S,) float32, at most `limit` seconds; None if nothing was heard."""
-        wanted = np.frombuffer(self.samples, np.int16)[: round(min(limit, 1e9) * SAMPLE_RATE)]
+        wanted = np.frombuffer(self.samples, np.int16)[self.lead :][: round(min(limit, 1e9) * SAMPLE_RATE)]
         waveform = wanted.astype(np.float32)
         waveform /= 32768
         return waveform if len(waveform) else None
@@ -276,8 +332,8 @@ class _Reader:
     memory while they are few; only a long clip is opened again.
     """
 
-    def __init__(self, path, video: bool, audio: bool, limit: float, threads: int) -> None:
-        self.path, self.limit, self.threads = path, limit, threads
+    def __init__(self, path, video: bool, audio: bool, limit: float, threads: int, start: float = 0.0) -> None:
+        self.path, self.start, self.limit, self.threads = path, start, start + limit, threads
         self.asked = " or ".join(name for name, asked in (("video", video), ("audio", audio)) if asked)
         self.wants = {"video": video, "audio": audio}
         self.video_end = 0.0
@@ -293,6 +349,12 @@ class _Reader:
         self.container.close()
 
     def _open(self) -> None:
+        self._begin()
+        if self.start > _LEADS[0] and not self._enter():
+            self.container.close()
+            self._begin()
+
+    def _begin(self) -> None:
         self.container = container = _open(self.path)
         self.used = False
         self.video = _video_stream(container) if self.wants["video"] else None
@@ -306,6 +368,32 @@ class _Reader:
             context.thread_type = "NONE" if self.threads == 1 else "AUTO"
             context.thread_count = self.threads
             context.options = {"max_pixels": str(_MAX_PIXELS)}
+
+    def _enter(self) -> bool:
+        """Go to where decoding for `start` can begin; False if this file cannot be entered there."""
+        if self.video is not None and not self.timed:
+            return False
+        try:
+            for lead in (lead for lead in _LEADS if lead < self.start):
+                target = round((self.origin + self.start - lead) * av.time_base)
+                self.container.seek(target)
+                if all(time is not None and time <= self.start for time in self._first_times()):
+                    self.container.seek(target)
+                    return True
+        except (av.error.FFmpegError, OSError, EOFError):
+            pass
+        return False
+
+    def _first_times(self) -> list[float | None]:
+        """Time of the next packet of each stream, None where decoding cannot begin with it."""
+        first: dict[int, float | None] = {}
+        for count, packet in enumerate(self.container.demux(self.streams)):
+            if packet.size and packet.stream_index not in first:
+                known = packet.pts is not None and packet.is_keyframe
+                first[packet.stream_index] = float(packet.pts * packet.time_base) - self.origin if known else None
+            if len(first) == len(self.streams) or count > _LOOK_AHEAD:
+                break
+        return [first.get(stream.index) for stream in self.streams] or [None]
 
     def again(self, *, video_only: bool) -> "_Reader":
         """Back to the start of the file."""
@@ -328,7 +416,14 @@ class _Reader:
                 self.kept = None
             elif self.kept is not None:
                 self.kept.append(packet)
-        return stamps
+        return self._shown(stamps)
+
+    def _shown(self, stamps: list[int | None]) -> list[int | None]:
+        """Without those of frames that have given way to another before `start`."""
+        if not self.start:
+            return stamps
+        before = [pts for pts in stamps if pts is not None and self._time(pts) <= self.start + 1e-6]
+        return [pts for pts in stamps if pts is None or pts >= max(before, default=pts)]
 
     def packets(self) -> Iterator[av.Packet]:
         """Every packet up to the limit: from memory if they were kept, else from the file."""
@@ -338,6 +433,12 @@ class _Reader:
         if self.used:
             self.again(video_only=False)
         return self._demux()
+
+    def sound(self) -> Iterator[av.AudioFrame]:
+        """Every decoded piece of sound, in order."""
+        for packet in self.packets():
+            yield from _frames(packet.stream, packet)
+        yield from _frames(self.audio, None)
 
     def _demux(self) -> Iterator[av.Packet]:
         self.used = True
@@ -372,6 +473,10 @@ class _Reader:
             return index / float(self.video.average_rate or 25)
         # Not `frame.time`: frames drained from the decoder come without a time base.
         return self._time(frame.pts)
+
+    def heard_at(self, frame) -> float | None:
+        """Time of a decoded piece of sound from the start of the clip."""
+        return None if frame.pts is None else float(frame.pts * self.audio.time_base) - self.origin
 
     def _time(self, pts: int) -> float:
         return float(pts * self.video.time_base) - self.origin

@@ -292,7 +292,7 @@ def test_five_minutes(tmp_path):
 
 def test_a_change_of_resolution_keeps_the_first_shape():
     class Reader:
-        limit = float("inf")
+        start, limit = 0.0, float("inf")
 
         def seconds(self, frame, index):
             return float(index)
@@ -510,3 +510,134 @@ def test_probe(plain, tmp_path):
     }  # fmt: skip
     silent = probe(clips.encode(tmp_path / "a.mp4", clips.counting_frames(3)))
     assert silent["channels"] is None and silent["num_frames"] == 3
+
+
+# ---------------------------------------------------------------- a range of a long file
+
+
+def sweep(seconds: float, rate: int = clips.RATE) -> np.ndarray:
+    """(S,) a tone whose pitch rises with time, so that a piece of it says where it comes from."""
+    t = np.arange(round(seconds * rate)) / rate
+    return (0.5 * np.sin(2 * np.pi * (60 * t + 8 * t**2))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """20 s: 250 counting frames, a key frame every 4 s, and sound of rising pitch."""
+    path = tmp_path_factory.mktemp("clips") / "long.mp4"
+    options = {"crf": "8", "bf": "2", "g": "50"}
+    return clips.encode(path, clips.counting_frames(250), sweep(20), fps=Fraction(25, 2), options=options)
+
+
+def number_of(clip: media.Clip) -> np.ndarray:
+    """Which of `long`'s frames, to the two or three that look alike."""
+    return np.array(clips.frame_numbers(clip.frames, 250))
+
+
+@pytest.mark.parametrize("start", [0.3, 4.0, 9.7, 17.0])
+def test_a_range_is_what_the_whole_file_has_there(long, start):
+    whole = read_clip(long, num_frames=None)
+    part = read_clip(long, num_frames=8, start=start, max_seconds=2.0)
+    first = int(np.flatnonzero(whole.frame_times <= start + 1e-6)[-1])
+    shown = np.arange(first, np.searchsorted(whole.frame_times, start + 2.0 - 1e-6))
+    wanted = shown[spread_indices(len(shown), 8)]
+    assert part.frame_times == pytest.approx(whole.frame_times[wanted] - start, abs=1e-6)
+    assert np.abs(part.frames.astype(int) - whole.frames[wanted]).max() <= 1
+    here = whole.waveform[round(start * SAMPLE_RATE) :][: len(part.waveform)]
+    assert len(part.waveform) == 2 * SAMPLE_RATE
+    assert np.corrcoef(part.waveform, here)[0, 1] > 0.98
+    assert part.duration == pytest.approx(2.0, abs=0.01)
+
+
+def test_a_range_is_entered_not_read_up_to(long, monkeypatch):
+    decoded, decode = [], media._frames
+
+    def counting(stream, packet):
+        frames = decode(stream, packet)
+        decoded.extend(frame for frame in frames if isinstance(frame, av.VideoFrame))
+        return frames
+
+    monkeypatch.setattr(media, "_frames", counting)
+    read_clip(long, num_frames=4, start=17.0, max_seconds=1.0)
+    assert 4 <= len(decoded) < 50
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "avi", "ts", "flv", "mov"])
+def test_a_range_of_other_containers(tmp_path, suffix):
+    codecs = {"webm": {"video_codec": "libvpx", "audio_codec": "libopus"}, "avi": {"video_codec": "mpeg4"}}
+    sound = sweep(8, 44_100 if suffix == "flv" else clips.RATE)
+    rate = 44_100 if suffix == "flv" else clips.RATE
+    path = tmp_path / f"clip.{suffix}"
+    clips.encode(path, clips.counting_frames(100), sound, fps=Fraction(25, 2), rate=rate, **codecs.get(suffix, {}))
+    whole = read_clip(path, num_frames=None)
+    part = read_clip(path, num_frames=4, start=5.0, max_seconds=1.0)
+    ours = clips.frame_numbers(part.frames, 100)
+    assert ours == pytest.approx([63, 66, 69, 72], abs=2) and ours == sorted(ours)
+    shifts = [
+        np.corrcoef(part.waveform[:8000], whole.waveform[80_000 + s : 88_000 + s])[0, 1] for s in range(-800, 801, 2)
+    ]
+    assert max(shifts) > 0.99  # containers differ by some milliseconds in where their sound begins
+
+
+def test_a_range_behind_the_end_has_nothing(long):
+    with pytest.raises(MediaError, match="could be decoded"):
+        read_clip(long, start=100.0, max_seconds=1.0, video=False)
+
+
+def test_a_still_picture_is_seen_at_any_time(tmp_path):
+    path = clips.encode(tmp_path / "slides.mp4", clips.counting_frames(3), fps=Fraction(1, 4))
+    part = read_clip(path, num_frames=4, start=9.5, max_seconds=1.0)
+    assert clips.frame_numbers(part.frames, 3) == [2] * 4
+    assert part.frame_times == pytest.approx([-1.5] * 4)
+
+
+@pytest.mark.parametrize("start", [-1.0, float("nan"), float("inf")])
+def test_a_start_that_is_no_time(long, start):
+    with pytest.raises(ValueError, match="start"):
+        read_clip(long, start=start)
+
+
+# ---------------------------------------------------------------- sound in blocks
+
+
+@pytest.mark.parametrize("rate", [SAMPLE_RATE, clips.RATE])
+def test_blocks_are_the_sound_of_the_file(tmp_path, rate):
+    path = clips.encode(tmp_path / "sound.mp4", sound=sweep(5.3, rate), rate=rate)
+    blocks = list(media.sound_blocks(path, seconds=2.0))
+    assert [len(block) for block in blocks[:-1]] == [2 * SAMPLE_RATE] * (len(blocks) - 1)
+    joined, whole = np.concatenate(blocks), read_clip(path, video=False).waveform
+    assert joined.dtype == np.float32
+    assert np.array_equal(joined, whole)
+
+
+def test_sound_that_starts_late_is_heard_at_its_time(tmp_path):
+    path = tmp_path / "late.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio = container.add_stream("aac", rate=clips.RATE, layout="mono")
+        for image in clips.counting_frames(75):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        frame = clips.sound_frame(clips.tone(1.0), "mono", clips.RATE)
+        frame.pts = 2 * clips.RATE
+        container.mux(audio.encode(frame))
+        for stream in (video, audio):
+            container.mux(stream.encode(None))
+    heard = np.concatenate(list(media.sound_blocks(path, seconds=1.0)))
+    assert np.abs(heard[: round(1.9 * SAMPLE_RATE)]).max() < 0.01
+    assert level(heard[round(2.1 * SAMPLE_RATE) : round(2.9 * SAMPLE_RATE)]) == pytest.approx(0.5, abs=0.02)
+
+
+def test_blocks_of_a_file_without_sound(tmp_path):
+    path = clips.encode(tmp_path / "mute.mp4", clips.counting_frames(5))
+    with pytest.raises(MediaError, match="no audio stream"):
+        next(media.sound_blocks(path))
+
+
+def test_blocks_do_not_gather(tmp_path):
+    """Ten minutes of sound in blocks of a second take the memory of a second."""
+    path = clips.encode(tmp_path / "ten.wav", sound=clips.tone(600, rate=8000), rate=8000, audio_codec="pcm_s16le")
+    largest = 0
+    for block in media.sound_blocks(path, seconds=1.0):
+        largest = max(largest, block.nbytes)
+    assert largest == 4 * SAMPLE_RATE
