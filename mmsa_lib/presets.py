@@ -21,7 +21,7 @@ class Preset:
     context_reader: str = "transformer"  # or gru, over the turns' vectors; or text, over their words
     speaker_names: bool = False  # whether the text encoder reads who says a turn
     spec_augment: bool = True
-    feature_dropout: float = 0.0
+    feature_dropout: float = 0.0  # share of a text or video backbone's features that training hides
     log_mel: bool = True
     epochs: int = 24
     batch_size: int = 32  # of each process
@@ -40,6 +40,6 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "mini": Preset("all-MiniLM-L6-v2", "r3d_mini"),
+    "mini": Preset("all-MiniLM-L6-v2", "r3d_mini", feature_dropout=0.5),
     "meld": Preset("bert-base-uncased", "r3d_18"),
 }
