@@ -144,23 +144,52 @@ def evaluate(
 
 @app.command()
 def predict(
-    video: Annotated[Path, typer.Argument(help="the clip")],
+    video: Annotated[Path, typer.Argument(help="a video of any length, or a sound file")],
     run: Run,
-    text: Annotated[str | None, typer.Option(help="what is said in it")] = None,
+    text: Annotated[str | None, typer.Option(help="what is said in it, if it is one utterance")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for JSON, subtitles, a picture and a page")] = None,
+    recogniser: Annotated[str, typer.Option(help="Whisper model that writes down what is said")] = "tiny.en",
+    language: Annotated[
+        str | None, typer.Option(help="of the speech, e.g. en, if the recogniser knows several")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read one clip: the probability of every emotion and sentiment."""
+    """Find the utterances of a video and read each: the probability of every emotion and sentiment."""
+    from mmsa_lib.inference import Reading, read_video
     from mmsa_lib.inference import predict as read
+    from mmsa_lib.speech import installed
 
-    utterances = read(run, video, text)
+    if text is None and installed():
+        reading = read_video(run, video, recogniser=recogniser, language=language)
+    else:
+        notes = () if text is not None else ("read as one utterance: `pip install 'mmsa-lib[speech]'` finds them all",)
+        utterances = tuple(read(run, video, text))
+        reading = Reading(video.name, utterances[-1].end, utterances, notes)
+    for note in reading.notes:
+        print(f"mmsa: {note}", file=sys.stderr)
+    if out is not None:
+        from mmsa_lib import timeline
+
+        paths = timeline.save(reading, out, video)
     if as_json:
-        print(json.dumps([u.to_json() for u in utterances], indent=1))
-        return
+        print(json.dumps([u.to_json() for u in reading.utterances], indent=1))
+    else:
+        print(utterance_lines(reading.utterances) if out is None else "\n".join(map(str, paths)))
+
+
+def utterance_lines(utterances) -> str:
+    """One utterance with every probability; several with the likeliest of each."""
+    lines = []
     for u in utterances:
-        print(f"{u.start:.2f}-{u.end:.2f} s, read from {', '.join(u.modalities)}")
-        for task in (u.emotion, u.sentiment):
-            for name, p in sorted(task.items(), key=lambda pair: -pair[1]):
-                print(f"  {name:<9} {p:6.1%}  {'#' * round(30 * p)}")
+        lines.append(f"{u.start:.2f}-{u.end:.2f} s, read from {', '.join(u.modalities)}")
+        if len(utterances) == 1:
+            for task in (u.emotion, u.sentiment):
+                ordered = sorted(task.items(), key=lambda pair: -pair[1])
+                lines += [f"  {name:<9} {p:6.1%}  {'#' * round(30 * p)}" for name, p in ordered]
+        else:
+            best = [max(task.items(), key=lambda pair: pair[1]) for task in (u.emotion, u.sentiment)]
+            lines.append("  " + ", ".join(f"{name} {p:.0%}" for name, p in best) + (f": {u.text}" if u.text else ""))
+    return "\n".join(lines)
 
 
 @app.command()

