@@ -1,6 +1,8 @@
 """Trainings looked at from outside: epoch by epoch, killed, resumed, read back. For notebooks/07."""
 
 import math
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -122,3 +124,16 @@ def read_events(folder: Path) -> pd.DataFrame:
     table = pd.DataFrame(curves).sort_index()
     table.index.name = "epoch"
     return table.drop(columns="epoch", errors="ignore").reset_index()
+
+
+def open_tensorboard(folder: Path) -> None:
+    """TensorBoard's dashboard of all runs below a folder, below a notebook's cell; its server stays in the background.
+
+    The program is looked for beside this Python, too: a kernel's PATH need not know it.
+    """
+    from tensorboard import notebook
+
+    beside = Path(sys.executable).with_name("tensorboard")
+    if beside.exists():
+        os.environ.setdefault("TENSORBOARD_BINARY", str(beside))
+    notebook.start(f"--logdir {folder}")
