@@ -49,10 +49,12 @@ WRONG = {
         (lambda f: _level(f) / _level(f).max(), "difference here"),
         (lambda f: 10 * np.log10((f**2).mean(axis=1).clip(1e-300)) - 1e999, "minus infinity"),
         (lambda f: _level(f) - _level(f).mean(), "not to the average"),
+        (lambda f: 10 * np.log10((p := (f**2).mean(axis=1)) / p.max() + 1e-10), "belongs to the mean square"),
         (lambda f: _level(f.T) - _level(f.T).max(), r"must have the shape \(4,\)"),
     ],
     "4.2": [
         (lambda layers: _field(layers, 0, lambda k: k), "adds k - 1 neighbours"),
+        (lambda layers: sum(kernel for kernel, _ in layers), "not added up"),
         (lambda layers: _field(layers, step=lambda old, stride: 1), "Strides are ignored"),
         (lambda layers: _field(layers, before=True), "grow the field first"),
         (lambda layers: _field(layers, step=lambda old, stride: stride), "product of all strides"),

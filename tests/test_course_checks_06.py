@@ -33,6 +33,7 @@ WRONG = {
         (lambda labels, wanted: (1 / counts(labels, 3))[labels], "wanted shares are not used"),
         (lambda labels, wanted: (wanted * counts(labels, 3))[labels], "commoner still"),
         (lambda labels, wanted: (wanted / (counts(labels, 3) / len(labels)))[labels], "do not sum to 1"),
+        (lambda labels, wanted: (w := (wanted / counts(labels, 3))[labels]) / w.max(), "do not sum to 1"),
         (lambda labels, wanted: (counts(labels, 3) / wanted)[labels], "upside down"),
     ],
     "6.3": [

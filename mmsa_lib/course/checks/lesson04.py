@@ -40,12 +40,14 @@ def decibels(answer):
             (10 * np.log(square / square.max()), "That is the natural logarithm; decibels use base 10."),
             (level / level.max(), "Relative means a difference here: the logarithm made ratios into distances."),
             (size - size.max(), "The mean of the absolute values is not the mean square: square first, then average."),
+            (10 * np.log10((frames**2).mean(axis=1) / (frames**2).mean(axis=1).max() + 1e-10), "The floor of 1e-10 "
+             "belongs to the mean square, before it is compared with the loudest."),
             (level - level.min(), "Relative to the loudest, not to the softest: no frame is above 0."),
             (level - level.mean(), "Relative to the loudest frame, not to the average one."),
         ],
         otherwise="This is not 10 log10 of the mean square plus 1e-10, minus that of the loudest frame.",
         atol=1e-3,
-    )
+    )  # fmt: skip
 
 
 FIELDS = (
@@ -75,6 +77,8 @@ def receptive_field(answer):
              "grow the field first, then multiply the step."),
             ([_added_step(x) for x in FIELDS], "Steps multiply: two strides of 2 make 4 input frames, three make 8."),
             ([_last_step(x) for x in FIELDS], "The step is the product of all strides so far, not the last one."),
+            ([sum(kernel for kernel, _ in x) for x in FIELDS], "Kernels are not added up: a layer adds (k - 1) steps, "
+             "and a stride makes the steps after it longer."),
             ([f - 1 for f in wanted], "One too few: the frame in the middle counts as well, so start at 1."),
             ([_times(x) for x in FIELDS], "Fields do not multiply: each layer adds (k - 1) steps."),
         ],

@@ -52,11 +52,11 @@ def draw_weights(answer):
         right,
         known=[
             (wanted[labels], "A class of many utterances is drawn too often: let them share what the class is given."),
+            (right * got.sum(), "In the right proportion, but the weights do not sum to 1."),
             (wanted[labels] / wanted[labels].sum(), "A class of many utterances is drawn too often: let them share."),
             ((1 / counts)[labels], "This gives every class the same share; the wanted shares are not used."),
             ((1 / counts)[labels] / 3, "This gives every class the same share; the wanted shares are not used."),
             ((wanted * counts)[labels], "You multiply by the count: that makes common classes commoner still."),
-            ((wanted / (counts / 8))[labels], "In the right proportion, but the weights do not sum to 1."),
             ((counts / wanted)[labels], "This is upside down: a class with a larger wanted share must weigh more."),
         ],
         otherwise="Drawn with these weights, the classes would not come in the wanted shares.",
