@@ -21,7 +21,7 @@ from mmsa_lib.dataset import MODEL_INPUTS, Item, collate
 from mmsa_lib.errors import DataError, MediaError
 from mmsa_lib.experiment import raw_dataset
 from mmsa_lib.labels import EMOTIONS, MODALITIES, SENTIMENTS
-from mmsa_lib.media import SAMPLE_RATE, probe, read_clip, sound_blocks
+from mmsa_lib.media import SAMPLE_RATE, check_clip, probe, read_clip, sound_blocks
 from mmsa_lib.preprocess import tokenize
 from mmsa_lib.runs import load_run
 from mmsa_lib.speech import Spoken
@@ -102,15 +102,12 @@ def read_video(
     reader, facts = _Reader(run, video), probe(video)
     heard = _Hearing(reader, facts, recogniser, language, progress)
     utterances = tuple(reader.read(heard.utterances(), language))
-    duration = max(float(facts["duration"] or 0.0), heard.seconds)
+    duration = max(float(facts["duration"] or 0.0), heard.seconds) or check_clip(video)["video_seconds"]
     notes = heard.notes()
     if not utterances:
-        has_sound, has_picture = (facts[f"{kind}_codec"] is not None for kind in ("audio", "video"))
-        by_picture = has_picture and "video" in reader.model.modalities
-        read = "picture" if by_picture else "sound"
-        notes.append(
-            f"{'nobody speaks' if has_sound else 'no sound track'}: the {read} alone is read, {WINDOW:g} s each"
-        )
+        by_picture = facts["video_codec"] is not None and "video" in reader.model.modalities
+        lacking, read = "no sound" if heard.deaf else "nobody speaks", "picture" if by_picture else "sound"
+        notes.append(f"{lacking}: the {read} alone is read, {WINDOW:g} s each")
         utterances = tuple(reader.read(windows(duration), language, sound=not by_picture))
     if not utterances:
         raise DataError(f"{video}: {notes[0].partition(':')[0]}, and this model reads "
@@ -131,11 +128,12 @@ class _Hearing:
         self.video, self.facts, self.recogniser, self.language = reader.video, facts, recogniser, language
         self.progress = progress
         self.seconds = 0.0
+        self.deaf = facts["audio_codec"] is None
         self.foreign: set[str] = set()
         self.unclear = self.count = 0
 
     def utterances(self) -> Iterator[Spoken]:
-        if self.facts["audio_codec"] is None:
+        if self.deaf:
             return
         model = speech.load_recogniser(self.recogniser)
         total = self.facts["duration"] and ceil(self.facts["duration"] + 1)  # sound may end a little after the picture
@@ -148,10 +146,15 @@ class _Hearing:
                 yield spoken
 
     def _blocks(self, bar: tqdm) -> Iterator[np.ndarray]:
-        for block in sound_blocks(self.video):
-            self.seconds += len(block) / SAMPLE_RATE
-            yield block
-            bar.update(len(block) / SAMPLE_RATE)
+        try:
+            for block in sound_blocks(self.video):
+                self.seconds += len(block) / SAMPLE_RATE
+                yield block
+                bar.update(len(block) / SAMPLE_RATE)
+        except MediaError:
+            if self.seconds or self.facts["video_codec"] is None:
+                raise
+            self.deaf = True  # a damaged sound track; the picture may still be read
 
     def notes(self) -> list[str]:
         notes = []

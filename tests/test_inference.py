@@ -139,17 +139,33 @@ class TestWithoutSpeech:
     def test_no_sound_track(self, run, tmp_path):
         path = clips.encode(tmp_path / "mute.mp4", clips.counting_frames(25))
         reading = read_video(run, path, progress=False)
-        assert len(reading.utterances) == 1 and "no sound track" in reading.notes[0]
+        assert len(reading.utterances) == 1 and "no sound" in reading.notes[0]
 
     def test_no_picture_either_leaves_the_sound(self, run, tmp_path):
         path = clips.encode(tmp_path / "tone.wav", sound=clips.tone(1.0), audio_codec="pcm_s16le")
         reading = read_video(run, path, progress=False)
         assert reading.utterances[0].modalities == ("audio",) and "the sound alone" in reading.notes[0]
 
+    def test_a_damaged_sound_track_leaves_the_picture(self, run, dialogue, monkeypatch):
+        def broken(path):
+            raise MediaError(path, "no audio could be decoded")
+            yield
+
+        monkeypatch.setattr(inference, "sound_blocks", broken)
+        reading = read_video(run, dialogue, progress=False)
+        assert reading.notes == ("no sound: the picture alone is read, 5 s each",)
+        assert [u.modalities for u in reading.utterances] == [("video",)] * 2
+
+    def test_a_length_that_the_header_does_not_know_is_counted(self, run, tmp_path, monkeypatch):
+        path = clips.encode(tmp_path / "mute.mp4", clips.counting_frames(150))
+        facts = inference.probe(path) | {"duration": None}
+        monkeypatch.setattr(inference, "probe", lambda path: facts)
+        assert read_video(run, path, progress=False).duration == pytest.approx(6.0)
+
     def test_nothing_that_the_model_could_use(self, tmp_path):
         run = write_run(tmp_path / "run", modalities=("text",))
         path = clips.encode(tmp_path / "mute.mp4", clips.counting_frames(25))
-        with pytest.raises(DataError, match=r"mute.mp4: no sound track, and this model reads text only"):
+        with pytest.raises(DataError, match=r"mute.mp4: no sound, and this model reads text only"):
             read_video(run, path, progress=False)
 
     def test_a_voice_without_a_picture(self, run, told, tmp_path):
