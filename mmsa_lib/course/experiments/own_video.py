@@ -197,16 +197,15 @@ def main(arguments: Sequence[str]) -> None:
         print(json.dumps(read_once(*map(Path, arguments[1:]))))
         return
     data = CHECKOUT / "data" / "mini"
-    result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
     with tempfile.TemporaryDirectory() as folder:
         if arguments[:1] == ["speed"]:
-            result["speed"] = speed(data, Path(folder), Path(arguments[1]))
+            found = {"speed": speed(data, Path(folder), Path(arguments[1]))}
         elif arguments == ["foreign"]:
-            result["foreign"] = foreign()
+            found = {"foreign": foreign()}
         else:
-            result |= measure(data, Path(folder), seeds=range(int(arguments[0]) if arguments else 3))
+            found = measure(data, Path(folder), seeds=range(int(arguments[0]) if arguments else 3))
     RESULT.parent.mkdir(parents=True, exist_ok=True)
-    write_json(RESULT, result)
+    write_json(RESULT, (stored() if RESULT.is_file() else {}) | found)
 
 
 def measure(data: Path, folder: Path, seeds: Sequence[int]) -> dict:
