@@ -40,6 +40,6 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "mini": Preset("all-MiniLM-L6-v2", "r3d_mini", feature_dropout=0.5),
+    "mini": Preset("all-MiniLM-L6-v2", "r3d_mini", modality_dropout=0.3, feature_dropout=0.5),
     "meld": Preset("bert-base-uncased", "r3d_18"),
 }
