@@ -1,7 +1,8 @@
 """What each set of modalities reaches on the embedded data, trained as `make train` does: scores for lesson 05.
 
-`python -m mmsa_lib.course.experiments.fusion` writes `results/05_fusion.json`. Half an hour on two cores; what a
-run that was stopped has measured is kept, and the same command goes on from there.
+`python -m mmsa_lib.course.experiments.fusion` writes `results/05_fusion.json`: five seeds, half an hour on two cores.
+What each training gave is kept under `runs/fusion`, so the same command goes on from where it was stopped, and
+several processes can share the work (`… fusion 0 1 2` and `… fusion 3 4`).
 """
 
 import copy
@@ -22,10 +23,13 @@ from mmsa_lib.labels import MODALITIES
 from mmsa_lib.metrics import TASKS
 from mmsa_lib.model import MultimodalSentimentModel
 from mmsa_lib.presets import PRESETS, Preset
+from mmsa_lib.runs import write_json
 from mmsa_lib.trainer import MultimodalTrainer
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+KEPT = CHECKOUT / "runs" / "fusion"
 RESULT = Path(__file__).resolve().parents[1] / "results" / "05_fusion.json"
+SEEDS = range(5)
 SUBSETS = tuple(subset for size in (1, 2, 3) for subset in combinations(MODALITIES, size))
 COMMAND = "python -m mmsa_lib.course.experiments.fusion"
 Datasets = Mapping[str, MELDDataset]
@@ -83,37 +87,48 @@ def measure(preset: Preset, datasets: Datasets) -> dict:
     return row
 
 
-def begin(preset: Preset, data: Path) -> dict:
-    """What an earlier run of the same data and settings left, or an empty result."""
+def keep(row: dict, common: dict) -> None:
+    """A finished training and what it was made with, in a file of its own."""
+    name = f"{row['modalities']}-{row['modality_dropout']}-{row['seed']}.json"
+    write_json(KEPT / name, common | {"row": row})
+
+
+def kept(common: dict) -> list[dict]:
+    """The rows of all trainings on the same data with the same settings, by seed, then in the order of lesson 05."""
+    found = [json.loads(file.read_text(encoding="utf-8")) for file in KEPT.glob("*.json")]
+    rows = [known["row"] for known in found if all(known[key] == common[key] for key in common)]
+    order = [name_of(subset) for subset in SUBSETS]
+    return sorted(rows, key=lambda row: (row["seed"], -row["modality_dropout"], order.index(row["modalities"])))
+
+
+def describe(preset: Preset, data: Path) -> dict:
+    """What all rows have in common: the build of the data, and the settings as JSON gives them back."""
     settings = {k: v for k, v in asdict(preset).items() if k not in ("modalities", "modality_dropout", "seed")}
-    empty = {"command": COMMAND, "data": data_digest(data), "preset": settings, "rows": []}
-    known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
-    same = all(known.get(key) == json.loads(json.dumps(empty[key])) for key in ("data", "preset"))
-    return known if same else empty
+    return {"data": data_digest(data), "preset": json.loads(json.dumps(settings))}
 
 
-def write(result: dict) -> None:
-    """The result under another name, then renamed."""
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    temporary = RESULT.with_suffix(".tmp")
+def write(common: dict) -> None:
+    """All rows that are kept; the name in between is this process's own, since several may write."""
+    temporary = RESULT.with_suffix(f".{os.getpid()}.tmp")
+    result = {"command": COMMAND, **common, "rows": kept(common)}
     temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary, RESULT)
 
 
 def main(arguments: Sequence[str]) -> None:
-    seeds = int(arguments[0]) if arguments else 5
     preset, data = PRESETS["mini"], CHECKOUT / "data" / "mini"
-    result = begin(preset, data)
-    done = {tuple(row[key] for key in ("modalities", "modality_dropout", "seed")) for row in result["rows"]}
-    datasets = load(preset, data, CHECKOUT / "runs" / "features")
+    common = describe(preset, data)
     trainings = [(subset, preset.modality_dropout) for subset in SUBSETS] + [(MODALITIES, 0.0)]
-    for seed in range(seeds):
+    done = {tuple(row[key] for key in ("modalities", "modality_dropout", "seed")) for row in kept(common)}
+    datasets = load(preset, data, CHECKOUT / "runs" / "features")
+    for seed in map(int, arguments or SEEDS):
         for subset, dropout in trainings:
             if (name_of(subset), dropout, seed) not in done:
                 row = measure(replace(preset, modalities=subset, modality_dropout=dropout, seed=seed), datasets)
-                result["rows"].append(row)
-                write(result)
-                print(f"seed {seed} {name_of(subset)}: emotion {row['emotion']:.3f}, sentiment {row['sentiment']:.3f}")
+                keep(row, common)
+                scores_found = f"emotion {row['emotion']:.3f}, sentiment {row['sentiment']:.3f}"
+                print(f"seed {seed} {name_of(subset)} (dropout {dropout}): {scores_found}", flush=True)
+    write(common)
 
 
 if __name__ == "__main__":
