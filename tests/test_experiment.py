@@ -38,7 +38,7 @@ def test_a_preset_sets_the_dropout_of_both_backbones_features():
     model = experiment.build_model(replace(PRESETS["mini"], feature_dropout=0.4))
     assert {m: model.encoders[m].feature_dropout.p for m in ("text", "video")} == {"text": 0.4, "video": 0.4}
     mini = PRESETS["mini"]
-    assert (mini.feature_dropout, mini.modality_dropout, PRESETS["meld"].feature_dropout) == (0.5, 0.3, 0)  # as measured
+    assert (mini.feature_dropout, mini.modality_dropout, PRESETS["meld"].feature_dropout) == (0.5, 0.3, 0)
 
 
 def test_an_empty_split_is_named(tmp_path):
