@@ -38,7 +38,9 @@ class MaskedBatchNorm(BatchNorm):
     """
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        frames = x.transpose(1, 2)  # (B, T, C)
-        out = torch.zeros_like(frames)
-        out[mask] = super().forward(frames[mask])
-        return out.transpose(1, 2)
+        batch, channels, size = x.shape
+        frames = x.transpose(1, 2).reshape(batch * size, channels)
+        real = mask.flatten().nonzero().squeeze(1)  # whole rows by number: quicker than a mask, the same numbers
+        normed = super().forward(frames.index_select(0, real))
+        out = torch.zeros_like(frames).index_copy(0, real, normed.to(frames.dtype))
+        return out.view(batch, size, channels).transpose(1, 2)
