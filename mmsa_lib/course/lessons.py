@@ -118,7 +118,7 @@ LESSONS = (
         "Your own video",
         "Take a video of your own from file to emotions over time.",
         ("data", "text", "video", "audio", "fusion", "heads"),
-        15,
+        25,
     ),
     Lesson(
         10,
