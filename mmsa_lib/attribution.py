@@ -31,8 +31,10 @@ def subsets(modalities: Sequence[str] = MODALITIES, empty: bool = True) -> list[
 
 
 @torch.inference_mode()
-def subset_logits(model, dataset, batch_size: int = 128) -> dict[Subset, dict[str, np.ndarray]]:
-    """Ask a model about every set of its modalities: {set: {"emotions": (N, 7), "sentiments": (N, 3)}}.
+def subset_logits(
+    model, dataset, sets: Sequence[Subset] | None = None, batch_size: int = 128
+) -> dict[Subset, dict[str, np.ndarray]]:
+    """Ask a model about sets of its modalities, by default all: {set: {"emotions": (N, 7), "sentiments": (N, 3)}}.
 
     What a set lacks is hidden by `modality_mask`, so the model's stand-ins speak. Of an utterance that lacks a
     modality anyway, a set shows what is there. () is the model told that nothing is there.
@@ -41,14 +43,19 @@ def subset_logits(model, dataset, batch_size: int = 128) -> dict[Subset, dict[st
 
     device = next(model.parameters()).device
     model.eval()
-    said = {subset: [] for subset in subsets(model.modalities)}
+    said = {subset: [] for subset in (subsets(model.modalities) if sets is None else sets)}
+    rows = []
     for batch in make_loader(dataset, batch_size):
+        rows.append(batch["row"])
         inputs = {name: _to(batch[name], device) for name in MODEL_INPUTS if name in batch}
         for subset, answers in said.items():
             shown = torch.tensor([m in subset for m in MODALITIES], device=device)
             answers.append(model(**inputs | {"modality_mask": inputs["modality_mask"] & shown}))
+    _, first = np.unique(
+        torch.cat(rows).numpy(), return_index=True
+    )  # dialogues kept together: back to the table's order
     return {
-        subset: {head: torch.cat([a[head] for a in answers]).float().cpu().numpy() for head in answers[0]}
+        subset: {head: torch.cat([a[head] for a in answers]).float().cpu().numpy()[first] for head in answers[0]}
         for subset, answers in said.items()
     }
 
@@ -161,10 +168,16 @@ def pointing_accuracy(contributions: np.ndarray, shows: np.ndarray) -> dict[str,
 
 
 def rank_correlation(contributions: np.ndarray, known: np.ndarray) -> float:
-    """Spearman's correlation of contributions with what is known, both (N, M), over all utterances and modalities."""
-    from scipy.stats import spearmanr
+    """Spearman's correlation of contributions with what is known, both (N, M), over all utterances and modalities.
 
-    return float(spearmanr(contributions.ravel(), known.ravel()).statistic)
+    NaN where one of them is the same everywhere.
+    """
+    from scipy.stats import rankdata
+
+    ranks = np.stack([rankdata(contributions.ravel()), rankdata(known.ravel())])
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    scale = np.sqrt((ranks**2).sum(axis=1).prod())
+    return float(ranks[0] @ ranks[1] / scale) if scale > 0 else float("nan")
 
 
 def cue_ranks(cues: pd.DataFrame, modalities: Sequence[str] = MODALITIES) -> np.ndarray:

@@ -128,6 +128,8 @@ def evaluate(
     data: Data = EMBEDDED,
     split: Annotated[str, typer.Option(help="train, dev or test")] = "test",
     without: Annotated[str | None, typer.Option(help="hide modalities from the model, e.g. audio")] = None,
+    report: Annotated[Path | None, typer.Option(help="write a page with pictures: FILE.html or a folder")] = None,
+    against: Annotated[list[Path] | None, typer.Option(help="with --report: another run; may be repeated")] = None,
     features: Features = None,
     as_json: AsJson = False,
     workers: Workers = 2,
@@ -138,8 +140,29 @@ def evaluate(
 
     _check("--split", split, SPLITS)
     kept = features or runs.features_folder(run)
+    if report is not None:
+        if without:
+            raise DataError("--without: a report asks about every set of modalities; leave it out with --report")
+        return _report(run, data, split, kept, report, against or [], as_json, workers)
+    if against:
+        raise DataError("--against: needs --report, where runs are compared")
     result = experiment.evaluate(run, data, split, kept, without=_names(without) or (), num_workers=workers)
     _say(json.dumps(result, indent=1) if as_json else results_table(result))
+
+
+def _report(
+    run: Path, data: Path, split: str, features: Path, page: Path, against, as_json: bool, workers: int
+) -> None:
+    from mmsa_lib import report
+    from mmsa_lib.evaluation import assess, read_run
+
+    readings = [read_run(each, data, split, features, num_workers=workers) for each in (run, *against)]
+    found = assess(readings[0], readings[1:])
+    path = report.write(readings[0], found, page)
+    _say(
+        json.dumps(report.jsonable(found), indent=1) if as_json else results_table(found),
+        *([] if as_json else [str(path)]),
+    )
 
 
 @app.command()

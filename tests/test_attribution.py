@@ -1,11 +1,13 @@
 """Contributions: Shapley values against all orders and their axioms; a model asked about sets of modalities."""
 
+import copy
 from itertools import permutations
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import spearmanr
 from worlds import feature_dataset
 
 from mmsa_lib import attribution
@@ -86,6 +88,15 @@ def test_a_model_is_asked_about_every_set(asked):
     np.testing.assert_allclose(said["text", "video"]["emotions"][2], said[MODALITIES]["emotions"][2], atol=1e-5)
 
 
+def test_a_loader_that_keeps_dialogues_together_changes_no_order(asked):
+    model, dataset, said = asked
+    scattered = copy.copy(dataset)
+    scattered.dialogue, scattered.speaker = np.array([0, 1, 0, 1, 2, 0, 2, 1, 0]), np.zeros(9, dtype=int)
+    again = attribution.subset_logits(model, scattered, [MODALITIES])
+    assert list(again) == [MODALITIES]
+    np.testing.assert_allclose(again[MODALITIES]["emotions"], said[MODALITIES]["emotions"], atol=1e-5)
+
+
 def test_hiding_is_what_the_model_does_with_an_input_it_was_not_given(asked):
     model, dataset, said = asked
     with torch.inference_mode():
@@ -111,6 +122,15 @@ def test_known_cues_come_in_the_order_of_the_table(tmp_path):
     assert found["text_shows"].tolist() == ["fear", "joy", "joy"]
     assert found["audio_shows"].tolist() == ["fear", "anger", "surprise"]  # both surprises are one emotion
     assert attribution.known_cues(tmp_path, table.assign(utterance_id=9)) is None
+
+
+def test_rank_correlation_equals_scipys_with_ties_too():
+    rng = np.random.default_rng(0)
+    given, known = rng.normal(size=(40, 3)), rng.integers(-1, 3, (40, 3))
+    assert attribution.rank_correlation(given, known) == pytest.approx(
+        spearmanr(given.ravel(), known.ravel()).statistic
+    )
+    assert np.isnan(attribution.rank_correlation(given, np.ones_like(known)))
 
 
 def test_a_perfect_attribution_agrees_with_the_cues_and_a_random_one_does_not():
