@@ -212,6 +212,7 @@ def measure(data: Path, folder: Path, seeds: Sequence[int]) -> dict:
     table = experiment.read_table(PRESETS["mini"], data, "test")
     rows = hear(table, folder)
     result = {"command": COMMAND, "data": data_digest(data), "recogniser": speech.PACKAGED}
+    result["preset"] = asdict(PRESETS["mini"])
     result |= {"words": words(rows, table), "cuts": cuts(rows)}
     print(result, flush=True)
     return result | {"emotions": emotions(rows, data, folder, seeds)}
