@@ -162,10 +162,13 @@ def contributions(found: Mapping, title: str = "") -> Picture:
 def clip_contributions(steps: Mapping[str, float], start: float, answer: str, title: str = "") -> Picture:
     """How one clip's probability of one class comes about: from the class's share, step by step, to the answer.
 
+    What raises it most is drawn first. (The order means nothing: a Shapley value is a mean over all orders.)
+
     Args:
         steps: modality (words may follow it) -> its Shapley value.
         start: the probability before anything was seen; `start` plus the steps is the model's probability.
     """
+    steps = dict(sorted(steps.items(), key=lambda step: -step[1]))
     figure = plots.picture(8, 1.2 + 0.42 * (len(steps) + 2))
     ax = figure.subplots()
     at = start
@@ -180,7 +183,10 @@ def clip_contributions(steps: Mapping[str, float], start: float, answer: str, ti
     ax.barh(len(steps) + 1, at, 0.6, color=MODALITY_COLORS["all"])
     ax.text(at + 0.012, len(steps) + 1, f"{at:.0%}", va="center", size=9, weight="bold")
     _rows(ax, ["nothing seen yet", *(plots.plain(name, 40) for name in steps), "everything seen"])
-    ax.set(xlim=(min(0, ax.get_xlim()[0]), 1.12), xlabel=f"probability of {plots.plain(answer, 20)}")
+    ax.set(
+        xlim=(min(0, ax.get_xlim()[0]), max(1.12, ax.get_xlim()[1] + 0.08)),
+        xlabel=f"probability of {plots.plain(answer, 20)}",
+    )
     ax.set_xticks(np.linspace(0, 1, 6))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set_title(plots.wrapped(title, 7 * 72, 12, most=2) if title else "")
@@ -217,10 +223,10 @@ def pairs(counts: np.ndarray, allowed: np.ndarray, title: str = "") -> Picture:
     ax.set_title(plots.plain(title, 60))
     ax.tick_params(length=0)
     odd = [f"{EMOTIONS[e]} with {SENTIMENTS[s]} {counts[e, s]}" for e, s in np.argwhere(~allowed & (counts > 0))]
-    total = counts[~allowed].sum()
+    total, words = counts[~allowed].sum(), ", ".join(odd)
     figure.alt_text = (
         f"Pairs of answers of the two heads on {counts.sum()} utterances: {total} cannot be"
-        f"{f' ({chr(44).join(odd)})' if odd else ''}."
+        f"{f' ({words})' if odd else ''}."
     )
     return figure
 

@@ -121,6 +121,21 @@ def permutation_test(
     return float((1 + as_spread.sum()) / (1 + permutations)), (1 + as_far.sum(axis=0)) / (1 + permutations)
 
 
+def chance_gaps(
+    right: np.ndarray, groups: Sequence | np.ndarray, tries: int = 2000, seed: int = 0
+) -> tuple[float, np.ndarray]:
+    """Accuracy of the best group minus that of the worst, and the same (tries,) for groups that mean nothing.
+
+    The latter have the same sizes and are drawn at random. `right` (N,) says which answers are right.
+    """
+    member, rng = np.unique(np.asarray(groups), return_inverse=True)[1], np.random.default_rng(seed)
+    sizes, right = np.bincount(member), np.asarray(right, dtype=float)
+    shuffled = rng.permuted(np.broadcast_to(right, (tries, len(right))), axis=1)
+    shares = np.vstack([right, shuffled]) @ np.eye(len(sizes))[member] / sizes  # (1 + tries, groups)
+    gaps = np.ptp(shares, axis=1)
+    return float(gaps[0]), gaps[1:]
+
+
 def noise_words(found: Mapping, level: float = 0.05) -> str:
     """One sentence on whether the groups of `by_group` differ."""
     if len(found["groups"]) < 2:

@@ -85,6 +85,16 @@ def test_a_permutation_test_of_two_groups_agrees_with_fisher():
     assert p == pytest.approx(reference, abs=0.004) and each == pytest.approx([reference] * 2, abs=0.004)
 
 
+def test_groups_drawn_at_random_have_a_best_and_a_worst_too():
+    right = np.random.default_rng(0).random(120) < 0.7
+    groups = np.repeat(list("abcdef"), 20)
+    real, gaps = subgroups.chance_gaps(right, groups, tries=500)
+    shares = [right[groups == g].mean() for g in "abcdef"]
+    assert real == pytest.approx(max(shares) - min(shares)) and gaps.shape == (500,)
+    assert gaps.mean() > 0.1 and gaps.min() >= 0
+    assert subgroups.chance_gaps(right, np.zeros(120))[0] == 0
+
+
 def test_groups_keep_the_order_of_their_categories_and_empty_ones_are_left_out():
     groups = pd.Categorical(["late", "early", "late"], ["early", "middle", "late"])
     found = subgroups.by_group(np.zeros(3, int), np.zeros(3, int), groups)
