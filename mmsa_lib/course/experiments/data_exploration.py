@@ -7,33 +7,43 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 
+from mmsa_lib.course.probes import paired_scores
 from mmsa_lib.errors import DataError
-from mmsa_lib.labels import EMOTIONS
+from mmsa_lib.labels import EMOTION_INDEX, EMOTIONS
 from mmsa_lib.meld import SPLITS, find_layout, load_meld
-from mmsa_lib.metrics import confusion_scores
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "01_meld.json"
 MAIN = 6  # speakers who say most
 
 
-def emotion_flow(table: pd.DataFrame, own: bool = True) -> np.ndarray:
-    """Counts (7, 7) of an emotion (row) and the one that follows it (column), dialogue by dialogue.
+def predecessors(table: pd.DataFrame, own: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of utterances in a dialogue, as row numbers (P,) of the earlier and (P,) of the later one.
 
     With `own` the pairs are a speaker's successive utterances; without, an utterance and the one right after
-    it where somebody else speaks. Derived in notebooks/01.
+    it where somebody else speaks.
     """
-    keys = ["dialogue_id", "speaker"] if own else ["dialogue_id"]
-    before = table.groupby(keys, sort=False)[["speaker", "emotion"]].shift()
-    kept = before["emotion"].notna() & ((before["speaker"] != table["speaker"]) | own)
-    pairs = (before["emotion"][kept].map(EMOTIONS.index), table["emotion"][kept].map(EMOTIONS.index))
+    rows = pd.DataFrame({"row": np.arange(len(table)), "speaker": table["speaker"].to_numpy()})
+    keys = [table[key].to_numpy() for key in (["dialogue_id", "speaker"] if own else ["dialogue_id"])]
+    before = rows.groupby(keys, sort=False).shift()
+    kept = (before["row"].notna() & ((before["speaker"] != rows["speaker"]) | own)).to_numpy()
+    return before["row"][kept].to_numpy(dtype=int), np.flatnonzero(kept)
+
+
+def emotion_flow(table: pd.DataFrame, own: bool = True) -> np.ndarray:
+    """Counts (7, 7) of an emotion (row) and the one that follows it (column) in pairs of `predecessors`.
+
+    Derived in notebooks/01.
+    """
+    labels = table["emotion"].map(EMOTION_INDEX).to_numpy(dtype=int)
     counts = np.zeros((len(EMOTIONS), len(EMOTIONS)), dtype=int)
-    np.add.at(counts, tuple(side.to_numpy(dtype=int) for side in pairs), 1)
+    np.add.at(counts, tuple(labels[side] for side in predecessors(table, own)), 1)
     return counts
 
 
@@ -47,29 +57,23 @@ def plain(text: pd.Series) -> pd.Series:
     return text.str.lower().str.strip()
 
 
-def paired_scores(
-    labels: Sequence[str], right: Sequence[np.ndarray], wrong: Sequence[np.ndarray], groups: Sequence[str]
+def split_both_ways(
+    model: BaseEstimator, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, seeds: int = 3
 ) -> tuple[float, float, float]:
-    """Weighted F1 of two ways to answer, and half the 95 % interval of their difference.
+    """Weighted F1 of five-fold answers with groups kept apart and with single rows dealt out; see `paired_scores`.
 
-    Args:
-        labels: (N,) emotions; `right` and `wrong` hold answers (N,) for each of several seeds.
-        groups: (N,) what belongs together; the bootstrap (1,000 draws) draws whole groups.
+    The interval of their difference draws whole groups, whose rows stand and fall together.
     """
-    names, member = np.unique(groups, return_inverse=True)
-    codes = {name: i for i, name in enumerate(EMOTIONS)}
-    truth = np.array([codes[label] for label in labels])
-    draws = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=1000)
-    weights = np.concatenate([np.ones((1, len(names)), dtype=int), draws])
-    scores = []
-    for answers in (right, wrong):
-        tally = np.zeros((len(names), len(EMOTIONS), len(EMOTIONS)), dtype=int)
-        for answer in answers:
-            np.add.at(tally, (member, truth, np.array([codes[a] for a in answer])), 1)
-        summed = (weights @ tally.reshape(len(names), -1)).reshape(-1, *tally.shape[1:])
-        scores.append(confusion_scores(summed)["weighted_f1"])
-    low, high = np.quantile(scores[1][1:] - scores[0][1:], [0.025, 0.975])
-    return float(scores[0][0]), float(scores[1][0]), float(high - low) / 2
+    answers = []
+    for folds, together in ((GroupKFold, groups), (KFold, None)):
+        cuts = [folds(5, shuffle=True, random_state=seed).split(x, groups=together) for seed in range(seeds)]
+        answers.append([cross_val_predict(model, x, labels, cv=[*cut]) for cut in cuts])
+    return paired_scores(labels, *answers, groups)
+
+
+def counts(root: str | Path | None) -> dict:
+    """All counts of MELD: measured on the tables under `root`, or, where there are none, those stored."""
+    return json.loads(RESULT.read_text(encoding="utf-8")) if root is None else measure(root)
 
 
 def measure(root: str | Path) -> dict:

@@ -186,6 +186,19 @@ def load(data: Path) -> dict:
     return stored
 
 
+def mistakes(stored: Mapping) -> dict[str, dict[str, list]]:
+    """The stored predictions of the five mistakes, by a readable name; "fed" in train mode is one clip a batch."""
+    names = {
+        "BGR taken for RGB": "bgr",
+        "no normalisation by mean and std": "unnormalised",
+        "only the first 1.25 seconds": "only_first",
+        "black frames as padding": "black",
+    }
+    mode = stored["train_mode"]
+    drifted = {"backbone in train mode": {"trained": mode["trained"], "fed": mode["fed"]["1"]}}
+    return {name: stored["variants"][key] for name, key in names.items()} | drifted
+
+
 def main() -> None:
     data = CHECKOUT / "data" / "mini"
     source = origin(data)  # before the clips are read: what is made from older ones must not pass for newer

@@ -8,7 +8,7 @@ from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from mmsa_lib.labels import EMOTIONS
 from mmsa_lib.media import SAMPLE_RATE
-from mmsa_lib.plots import EMOTION_COLORS, INK, MODALITY_COLORS, Picture, envelope, picture, plain, style
+from mmsa_lib.plots import EMOTION_COLORS, INK, MODALITY_COLORS, Picture, envelope, picture, plain, style, wrapped
 
 OWN, OTHER = "#332288", "#CC6677"  # a speaker's own last utterance, somebody else's
 FLOWS = ("own last", "somebody else's")
@@ -18,20 +18,23 @@ BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.22)}
 
 @style()
 def scene(table: pd.DataFrame) -> Picture:
-    """A dialogue as a score: a line a speaker, a bar an utterance, in time."""
+    """A dialogue as a score: a line a speaker, a bar an utterance, in time, with its emotion and its words."""
     lanes = {name: i for i, name in enumerate(table["speaker"].unique())}
-    figure = picture(10, 0.9 + 0.5 * len(lanes))
+    figure = picture(10, 0.8 + 0.95 * len(lanes))
     ax = figure.subplots()
     starts = table["start"] - table["start"].min()
+    total = (table["end"] - table["start"].min()).max()
     for begins, row in zip(starts, table.itertuples(), strict=True):
-        bar = (begins, row.end - row.start)
-        color = EMOTION_COLORS[row.emotion]
-        ax.broken_barh([bar], (lanes[row.speaker] - 0.4, 0.8), color=color)
+        seconds, lane = row.end - row.start, lanes[row.speaker]
+        ax.broken_barh([(begins, seconds)], (lane - 0.46, 0.92), color=EMOTION_COLORS[row.emotion])
         ink = "white" if row.emotion in ("anger", "fear", "sadness", "disgust") else INK
-        ax.text(begins + 0.1, lanes[row.speaker], row.emotion, size=8, va="center", color=ink, clip_on=True)
+        place = {"va": "top", "color": ink, "clip_on": True}
+        ax.text(begins + 0.004 * total, lane - 0.4, row.emotion, size=8, weight="bold", **place)
+        words = wrapped(row.text, max(30, 560 * seconds / total - 8), 6.5, most=5)
+        ax.text(begins + 0.004 * total, lane - 0.18, words, size=6.5, linespacing=1.1, **place)
     ax.set_yticks(range(len(lanes)), [plain(name) for name in lanes])
-    ax.set(xlabel="time in the scene (s)", ylim=(len(lanes) - 0.4, -0.6))
-    ax.grid(False, axis="y")
+    ax.set(xlabel="time in the scene (s)", ylim=(len(lanes) - 0.5, -0.5), xlim=(-0.005 * total, 1.005 * total))
+    ax.grid(False)
     said = ", ".join(f"{row.speaker} {row.emotion}" for row in table.itertuples())
     figure.alt_text = f"A dialogue in time, a line a speaker: {said}."
     return figure
@@ -165,4 +168,38 @@ def mono(ways: Mapping[str, np.ndarray], rate: int = SAMPLE_RATE) -> Picture:
     axes[0].set_ylabel("amplitude")
     peaks = ", ".join(f"{name} {np.abs(wave).max():.2f}" for name, wave in ways.items())
     figure.alt_text = f"One channel made of six in several ways; peak amplitude: {peaks}."
+    return figure
+
+
+@style()
+def small_faces(pixels: np.ndarray, speakers: Sequence[str], count: int = 10) -> Picture:
+    """Frames (N, h, w, 3) of `count` clips, each with the name of who is to be seen."""
+    chosen = np.linspace(0, len(pixels) - 1, count).astype(int)
+    figure = picture(10, 1.3)
+    for ax, i in zip(figure.subplots(1, count), chosen, strict=True):
+        ax.imshow(pixels[i])
+        ax.axis("off")
+        ax.set_title(plain(speakers[i]), size=9, weight="normal", loc="center")
+    names = ", ".join(str(speakers[i]) for i in chosen)
+    figure.alt_text = f"Frames of {count} clips in {pixels.shape[1]} x {pixels.shape[2]} pixels: {names}."
+    return figure
+
+
+@style()
+def leaks(found: Mapping[str, tuple[float, float, float]]) -> Picture:
+    """What a split promises: name -> (score with groups kept apart, with rows dealt out, half interval of the rise)."""
+    figure = picture(9, 0.9 + 0.45 * len(found))
+    ax = figure.subplots()
+    for y, (honest, claimed, half) in enumerate(found.values()):
+        first = y == 0
+        ax.errorbar(claimed, y, xerr=half, color=OTHER, capsize=4, linewidth=1.4, zorder=1)
+        ax.plot(honest, y, "s", color=OWN, markersize=9, label="groups kept apart" if first else None)
+        ax.plot(claimed, y, "o", color=OTHER, markersize=8, label="single rows dealt out" if first else None)
+        ax.text(max(honest, claimed + half) + 0.01, y, f"{claimed - honest:+.3f} ± {half:.3f}", va="center", size=9)
+    ax.set_yticks(range(len(found)), list(found))
+    reach = max(max(honest, claimed + half) for honest, claimed, half in found.values())
+    ax.set(xlabel="weighted F1, five-fold", ylim=(len(found) - 0.5, -0.5), xlim=(None, reach + 0.12))
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    rows = "; ".join(f"{n} {h:.2f} kept apart, {c:.2f} dealt out" for n, (h, c, _) in found.items())
+    figure.alt_text = f"Weighted F1 by how the data were split. {rows}."
     return figure

@@ -7,16 +7,16 @@ from torch import Tensor
 
 from mmsa_lib.plots import BASELINE_COLOR, INK, MODALITY_COLORS, Picture, picture, plain, style
 
-TEXT, OTHER = MODALITY_COLORS["text"], MODALITY_COLORS["video"]
-SPECIAL, BEGINS, GOES_ON = "#DDDDDD", "#CFE3F2", "#F3D9B1"
-PALE_TEXT, PADDING = "#9CC7E3", "#F2B68C"
+TEXT, PALE_TEXT = MODALITY_COLORS["text"], "#9CC7E3"
+SPECIAL, BEGINS, GOES_ON = "#DDDDDD", "#CFE3F2", PALE_TEXT
+PADDING = "#D5D5D5"
 Curves = Mapping[str, Sequence[float]]
 
 
 @style()
 def tokens(pieces: Sequence[str], ids: Sequence[int]) -> Picture:
     """The pieces of a sentence in a row, each with its number in the vocabulary."""
-    figure = picture(10, 1.2)
+    figure = picture(10, 0.9)
     ax = figure.subplots()
     x = 0.0
     for piece, number in zip(pieces, ids, strict=True):
@@ -24,7 +24,7 @@ def tokens(pieces: Sequence[str], ids: Sequence[int]) -> Picture:
         middle = x + 0.5 * (len(piece) + 3)
         box = {"boxstyle": "round", "fc": color, "ec": "#888888"}
         ax.text(middle, 1, piece, ha="center", size=12, family="DejaVu Sans Mono", bbox=box)
-        ax.text(middle, 0.15, number, ha="center", size=9, color="#555555")
+        ax.text(middle, 0.3, number, ha="center", size=9, color="#555555")
         x += len(piece) + 3.6
     ax.set(xlim=(0, x), ylim=(0, 1.5))
     ax.axis("off")
@@ -119,7 +119,7 @@ def dice(lines: Sequence[str], noisy: np.ndarray, calm: np.ndarray) -> Picture:
     ax = figure.subplots()
     jitter = np.linspace(-0.22, 0.22, len(noisy))
     for row in range(len(lines)):
-        ax.plot(noisy[:, row], row + jitter, ".", color=OTHER, alpha=0.7)
+        ax.plot(noisy[:, row], row + jitter, ".", color=TEXT, alpha=0.6)
         ax.plot(calm[row], row, "D", color=INK, markersize=8)
     ax.lines[0].set_label(f"train mode, {len(noisy)} readings")
     ax.lines[1].set_label("eval mode, always the same")
