@@ -107,6 +107,20 @@ def calibration_draws(
     return np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
 
 
+def calibration_interval(
+    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, bins: int = BINS, level: float = 0.95
+) -> tuple[float, float]:
+    """Bootstrap interval of the ECE, from `calibration_draws` moved so that their mean is the ECE itself.
+
+    Resampling adds noise, which an absolute value turns into error: the draws as they are lie too high, and their
+    percentiles may not even hold the ECE. No end is below 0.
+    """
+    draws = calibration_draws(probabilities, labels, weights, bins)
+    found = expected_calibration_error(probabilities, labels, bins)
+    low, high = np.quantile(draws - draws.mean() + found, [(1 - level) / 2, (1 + level) / 2])
+    return max(0.0, float(low)), max(0.0, float(high))
+
+
 def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean of -log p(true class); the proper score that temperature scaling minimises."""
     chosen = probabilities[np.arange(len(labels)), labels]

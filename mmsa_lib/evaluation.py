@@ -145,7 +145,7 @@ def _calibration(reading: Reading, task: str, temperature: float) -> dict:
     weights = metrics.resampling_weights(len(labels), DRAWS)
     return {
         "ece": calibration.expected_calibration_error(p, labels),
-        "ece_interval": metrics.interval(calibration.calibration_draws(p, labels, weights)),
+        "ece_interval": calibration.calibration_interval(p, labels, weights),
         "floor": calibration.calibration_floor(p),
         "confidence": float(calibration.confidence(p)[1].mean()),
         "accuracy": float((reading.answers(task) == labels).mean()),

@@ -117,6 +117,15 @@ def test_resampled_errors_are_those_of_the_resampled_utterances():
         assert ours == pytest.approx(calibration.expected_calibration_error(p[rows], labels[rows]))
 
 
+def test_the_interval_holds_the_error_though_resampled_errors_are_larger():
+    logits, labels = truthful(260, seed=4)
+    p, weights = calibration.scale(logits), resampling_weights(260, 500)
+    error = calibration.expected_calibration_error(p, labels)
+    assert calibration.calibration_draws(p, labels, weights).mean() > error
+    low, high = calibration.calibration_interval(p, labels, weights)
+    assert 0 <= low < error < high < 0.2
+
+
 def test_scores_of_probabilities():
     p, y = np.array([[0.8, 0.2], [0.0, 1.0]]), np.array([0, 0])
     assert calibration.brier_score(p, y) == pytest.approx((2 * 0.2**2 + 2) / 2)

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> None:
             save_file(tensors, temporary, metadata=settings(data))
             os.replace(temporary, RESULT)
             right = said["test.emotions"][-1].argmax(axis=1) == datasets["test"].emotion_labels
-            print(f"{kind}, seed {seed}: accuracy of emotion {right.mean():.3f}")
+            print(f"{kind}, seed {seed}: accuracy of emotion {right.mean():.3f}", flush=True)
 
 
 # ------------------------------------------------------------------------------------- for the lesson
