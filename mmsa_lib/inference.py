@@ -61,7 +61,7 @@ class Reading:
 
 
 def predict(run: str | Path, video: str | Path, text: str | None = None) -> list[Utterance]:
-    """Read one clip that holds one utterance.
+    """Read one clip that holds one utterance. Derived in notebooks/00.
 
     Args:
         run: a run directory of `mmsa train`.
