@@ -7,8 +7,7 @@ import pytest
 import torch
 from worlds import write_world
 
-from mmsa_lib import MELDDataset, MultimodalSentimentModel
-from mmsa_lib import shards
+from mmsa_lib import MELDDataset, MultimodalSentimentModel, shards
 from mmsa_lib.dataset import MODEL_INPUTS, make_loader
 from mmsa_lib.features import extract
 from mmsa_lib.preprocess import MelSpec
