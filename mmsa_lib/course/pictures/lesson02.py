@@ -37,7 +37,7 @@ def tokens(pieces: Sequence[str], ids: Sequence[int]) -> Picture:
 def attention(weights: Mapping[str, Tensor], pieces: Sequence[str]) -> Picture:
     """Attention of some heads, title -> (L, L), query by row; the rows of each sum to 1."""
     figure = picture(10, 4.1)
-    axes = figure.subplots(1, len(weights), sharey=True)
+    axes = figure.subplots(1, len(weights), sharey=True, squeeze=False)[0]
     told = []
     for ax, (title, values) in zip(axes, weights.items(), strict=True):
         image = ax.imshow(values.numpy(), cmap="Blues", vmin=0, vmax=1)
@@ -140,7 +140,7 @@ def dice(lines: Sequence[str], noisy: np.ndarray, calm: np.ndarray) -> Picture:
 def padding(ways: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Picture:
     """Tokens of one epoch by line: name -> (real, computed), what is above the real ones is padding."""
     figure = picture(10, 3.2)
-    axes = figure.subplots(1, len(ways), sharey=True)
+    axes = figure.subplots(1, len(ways), sharey=True, squeeze=False)[0]
     told = []
     for ax, (name, (real, computed)) in zip(axes, ways.items(), strict=True):
         place = np.arange(len(real))
