@@ -1,8 +1,9 @@
-"""Torture: damaged clips, damaged tables, and an extraction killed again and again. The big runs, as a command:
+"""Torture: damaged clips, damaged tables, an extraction killed again and again, and its memory. The big runs:
 
-    python tests/torture.py DIR --clips 1000 --tables 1000 --kills 20
+    python tests/torture.py DIR --clips 1000 --tables 1000 --kills 20 --memory 1000
 
-Prints what became of each; exit status 1 if anything crashed, hung, raised what it should not, or differed.
+Prints what became of each; exit status 1 if anything crashed, hung, raised what it should not, or differed, or if
+memory grew with the number or the length of clips.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -198,8 +200,8 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def extract_command(data: Path, features: Path) -> list[str]:
-    words = ["extract", "--data", str(data), "--features", str(features), "--workers", "1"]
+def extract_command(data: Path, features: Path, workers: int = 1) -> list[str]:
+    words = ["extract", "--data", str(data), "--features", str(features), "--workers", str(workers)]
     return [sys.executable, "-m", "mmsa_lib", *words]
 
 
@@ -237,19 +239,85 @@ def torture_kills(data: Path, folder: Path, count: int, seed: int = 0, progress:
     return result
 
 
+# ------------------------------------------------------------------------------------------- memory
+
+
+def write_linked(root: Path, films: list[Film], count: int, distinct: int = 60, long_seconds: float = 0) -> Path:
+    """A training split of `count` clips, hard links to `distinct` ones of 0.8 to 7 s; the last may be a long one."""
+    folder, seconds = root / "train_splits", np.random.default_rng(0).uniform(0.8, 7, distinct)
+    folder.mkdir(parents=True)
+    names = [f"dia{i}_utt0.mp4" for i in range(count)]
+    for i, name in enumerate(names):
+        if i < distinct:
+            films[i % len(films)].cut(folder / name, i, float(seconds[i]))
+        else:
+            os.link(folder / names[i % distinct], folder / name)
+    if long_seconds:
+        (folder / names[-1]).unlink()
+        films[0].cut(folder / names[-1], 0, long_seconds)
+    lines = [f"{i + 1},so it goes {i},Ada,joy,positive,{i},0" for i in range(count)]
+    header = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID"
+    (root / "train_sent_emo.csv").write_text("\n".join([header, *lines]) + "\n")
+    return root
+
+
+def peak_memory(command: list[str], every: float = 0.02) -> tuple[float, str]:
+    """The most megabytes that a command and the processes it starts hold together, looked at often; its output."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    peak = 0.0
+    while process.poll() is None:
+        peak = max(peak, sum(map(_resident, _family(process.pid))))
+        time.sleep(every)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with status {process.returncode}")
+    return peak, process.stdout.read()
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for one in found:
+        for path in Path(f"/proc/{one}/task").glob("*/children"):
+            with suppress(OSError):
+                found += map(int, path.read_text().split())
+    return found
+
+
+def _resident(pid: int) -> float:
+    """Resident megabytes of a process, what it shares with others included."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return 0.0
+
+
+def torture_memory(root: Path, count: int, size: tuple[int, int]) -> dict[str, float]:
+    """Peak megabytes of an extraction with two workers: of a tenth of the clips, of all, of a tenth with a long one."""
+    root.mkdir(parents=True, exist_ok=True)
+    films = [Film(write_film(root / f"film{i}", i, size=size, seconds=8)) for i in range(3)]
+    sets = {
+        f"{count // 10} clips": write_linked(root / "few", films, count // 10),
+        f"{count} clips": write_linked(root / "many", films, count),
+        f"{count // 10} clips, one of 305 s": write_linked(root / "long", films, count // 10, long_seconds=305),
+    }
+    peaks = {}
+    for name, data in sets.items():
+        peaks[name], printed = peak_memory(extract_command(data, root / "features" / data.name, workers=2))
+        print(f"{peaks[name]:7.0f} MB  {name}: {printed.strip()}", flush=True)
+    return peaks
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("root", type=Path, metavar="DIR", help="an empty folder to work in")
     parser.add_argument("--clips", type=int, default=0, metavar="N")
     parser.add_argument("--tables", type=int, default=0, metavar="N")
     parser.add_argument("--kills", type=int, default=0, metavar="N")
+    parser.add_argument("--memory", type=int, default=0, metavar="N", help="clips of an extraction to be measured")
     parser.add_argument("--height", type=int, default=720, help="of the clips to damage")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    bugs = 0
+    bugs, size = 0, (options.height, options.height * 16 // 9 // 2 * 2)
     if options.clips:
-        size = (options.height, options.height * 16 // 9 // 2 * 2)
         originals = write_originals(options.root, size)
         paths = write_damaged(originals, options.root / "clips", options.clips, options.seed)
         bugs += report("clips", outcomes(try_clip, paths, options.workers, True))
@@ -267,6 +335,10 @@ def main() -> None:
         for words, times in result.items():
             print(f"{times:>6}  {words}")
         bugs += result.total() - result["identical"]
+    if options.memory:
+        few, many, with_long = torture_memory(options.root / "memory", options.memory, size).values()
+        bugs += (many > 1.05 * few) + (with_long > few + 200)
+        print(f"all clips against a tenth: {many / few:.3f}; the long clip adds {with_long - few:.0f} MB")
     sys.exit(1 if bugs else 0)
 
 
