@@ -1,15 +1,20 @@
 """The feature cache: same numbers as raw input, made once, made anew when something changes."""
 
+import json
 import os
+import platform
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from decoders import decode_by_name
 from worlds import write_world
 
-from mmsa_lib import MELDDataset, MultimodalSentimentModel, shards
+from mmsa_lib import MELDDataset, MultimodalSentimentModel, features, shards
+from mmsa_lib.backbones import fingerprint
 from mmsa_lib.dataset import MODEL_INPUTS, make_loader
-from mmsa_lib.features import extract
+from mmsa_lib.features import extract, fill
 from mmsa_lib.preprocess import MelSpec
 
 
@@ -128,6 +133,78 @@ def test_damaged_clips_are_recorded_and_passed_over(model, tmp_path):
         kept = extract(MELDDataset(root, "dev"), model, tmp_path / "kept")
         assert list(kept.errors) == ["dia0_utt1.mp4"]
         assert [x is None for x in kept["video"]] == [False, True, False]
+
+
+def test_a_decoder_that_is_killed_or_hangs_costs_its_clip_alone(model, tmp_path, monkeypatch):
+    root = write_world(tmp_path / "data", {"dev": 5})
+    whole = extract(MELDDataset(root, "dev"), model, tmp_path / "whole")
+    monkeypatch.setattr(features, "read_requested", decode_by_name)
+    kept = extract(MELDDataset(root, "dev"), model, tmp_path / "kept", num_workers=2, seconds_per_clip=3.0)
+    assert kept.errors == {
+        "dia0_utt1.mp4": "the decoder crashed (SIGKILL)",
+        "dia0_utt2.mp4": "took longer than 3 seconds",
+    }
+    for modality in ("video", "audio"):
+        assert [x is None for x in kept[modality]] == [False, True, True, False, False]
+        for row in (0, 3, 4):
+            assert torch.equal(kept[modality][row], whole[modality][row])
+
+
+def test_rows_without_a_clip_have_their_text(model, tmp_path):
+    root = write_world(tmp_path / "data", {"dev": 3})
+    (root / "dev_splits_complete" / "dia0_utt1.mp4").unlink()
+    for workers in (0, 1):
+        kept = extract(MELDDataset(root, "dev"), model, tmp_path / f"kept{workers}", num_workers=workers)
+        assert [x is None for x in kept["video"]] == [x is None for x in kept["audio"]] == [False, True, False]
+        assert kept.errors == {} and all(x is not None for x in kept["text"])
+
+
+def test_the_manifest_says_what_was_made_of_what(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "CHUNK_SIZES", {"text": 2, "video": 2, "audio": 2})
+    root = write_world(tmp_path / "data", {"dev": 3})
+    (root / "dev_splits_complete" / "dia0_utt1.mp4").write_bytes(b"")
+    effort, left_out = fill(MELDDataset(root, "dev"), model, tmp_path / "kept")
+    (path,) = (tmp_path / "kept").glob("video-*/*.json")
+    manifest = json.loads(path.read_text())
+    assert manifest["split"] == "dev" and manifest["rows"] == 3 and manifest["modality"] == "video"
+    assert manifest["recipe"]["backbone"] == fingerprint(model.encoders["video"].backbone)
+    assert [(f["rows"], f["kept"]) for f in manifest["files"]] == [([0, 2], 1), ([2, 3], 1)]
+    assert all((path.parent / f["file"]).is_file() for f in manifest["files"])
+    assert manifest["left_out"] == left_out == {"dia0_utt1.mp4": "empty file"}
+    assert (effort.clips, effort.texts) == (3, 3) and 0 <= effort.waited <= effort.media_seconds <= effort.seconds
+    assert "3 texts and 3 clips read in" in str(effort) and "waiting for a decoder" in str(effort)
+    assert fill(MELDDataset(root, "dev"), model, tmp_path / "kept")[0].clips == 0
+
+
+@pytest.mark.parametrize("settings", [{"batch_size": 2}, {"channels_last": True}])
+def test_batch_size_and_layout_do_not_change_features(model, world, tmp_path, settings):
+    one = extract(MELDDataset(world, "dev"), model, tmp_path / "one")
+    other = extract(MELDDataset(world, "dev"), model, tmp_path / "other", **settings)
+    for modality in one:
+        for a, b in zip(one[modality], other[modality], strict=True):
+            torch.testing.assert_close(a, b, atol=2e-5, rtol=1e-4)
+    assert {p.parent.name for p in files(tmp_path / "one")} == {p.parent.name for p in files(tmp_path / "other")}
+
+
+def test_half_precision_is_near_and_kept_apart(model, world, tmp_path):
+    full = extract(MELDDataset(world, "dev"), model, tmp_path)
+    half = extract(MELDDataset(world, "dev"), model, tmp_path, precision="bf16")
+    for modality in ("text", "video"):
+        a, b = torch.stack(full[modality]), torch.stack(half[modality])
+        assert b.dtype == torch.float32 and 0 < (a - b).norm() / a.norm() < 0.03
+    kinds = [p.name.split("-")[0] for p in tmp_path.iterdir()]
+    assert sorted(kinds) == ["audio", "text", "text", "video", "video"]
+
+
+def test_what_a_dead_process_left_half_written_is_swept_away(model, world, tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / "video-0").mkdir()
+    names = {pid: f"dev-0.safetensors.{platform.node()}-{pid}.tmp" for pid in (dead.pid, os.getpid())}
+    for name in names.values():
+        (tmp_path / "video-0" / name).touch()
+    fill(MELDDataset(world, "dev", modalities=["text"]), build(modalities=["text"]), tmp_path)
+    assert [p.name for p in (tmp_path / "video-0").iterdir()] == [names[os.getpid()]]
 
 
 def test_a_backbone_to_be_fine_tuned_gets_its_frames_kept(world, tmp_path):

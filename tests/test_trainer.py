@@ -13,6 +13,7 @@ from worlds import feature_dataset
 from mmsa_lib import MultimodalSentimentModel, MultimodalTrainer, compute_class_weights
 from mmsa_lib.dataset import make_loader
 from mmsa_lib.errors import DataError, TrainingError
+from mmsa_lib.processes import accelerator
 
 
 def build(**options):
@@ -102,7 +103,7 @@ def test_fine_tuned_backbones_have_their_own_learning_rate(datasets):
     t = trainer(datasets, build(finetune=["text"]), learning_rate=1e-3, backbone_learning_rate=1e-5)
     rates = [group["lr"] for group in t.optimizer.param_groups]
     assert rates == [1e-3, 1e-5]
-    inside = {id(p) for p in t.unwrapped.encoders["text"].backbone.parameters()}
+    inside = {id(p) for p in t.unwrapped.encoders["text"].backbone.parameters() if p.requires_grad}
     assert {id(p) for p in t.optimizer.param_groups[1]["params"]} == inside
 
 
@@ -150,6 +151,23 @@ def test_training_metrics_count_every_utterance(datasets, monkeypatch):
     for _ in range(4):
         t.train_epoch()
     assert counted == [60] * 4
+
+
+def test_batches_are_accumulated_into_one_step(datasets):
+    """60 utterances in batches of 8, three batches a step: eight batches make three steps, the last of two."""
+    t = trainer(datasets, accelerator=accelerator(gradient_accumulation_steps=3))
+    before, seen = weights_of(t)["fusion.0.weight"], []
+    loss = t._loss
+
+    def watched(*arguments):
+        seen.append(torch.equal(t.unwrapped.fusion[0].weight, before))
+        return loss(*arguments)
+
+    t._loss = watched
+    t.train_epoch()
+    assert seen == [True] * 3 + [False] * 5
+    steps = {int(state["step"]) for state in t.optimizer.state.values()}
+    assert steps == {3}
 
 
 def test_early_stopping(datasets):
