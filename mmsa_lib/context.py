@@ -93,15 +93,7 @@ class _Attention(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
     def forward(self, turns: Tensor, real: Tensor) -> Tensor:  # (B, W, D), (B, W) -> (B, D)
-        *before, last = self.encoder.layers
-        for layer in before:
-            turns = layer(turns, src_key_padding_mask=~real)
-        # of the last layer only the judged turn is asked for, which is a third of the work
-        own, normed = slice(self.own, self.own + 1), last.norm1(turns)
-        seen, _ = last.self_attn(normed[:, own], normed, normed, key_padding_mask=~real, need_weights=False)
-        judged = turns[:, own] + last.dropout1(seen)
-        inner = last.dropout(last.activation(last.linear1(last.norm2(judged))))
-        return (judged + last.dropout2(last.linear2(inner)))[:, 0]
+        return self.encoder(turns, src_key_padding_mask=~real)[:, self.own]
 
 
 class _Gru(nn.Module):

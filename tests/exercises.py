@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from mmsa_lib.course.checks import Misconception, registry
+from mmsa_lib.course.checks import registry
 
 HEADING = re.compile(r"^### Exercise (\d+\.\d+) · \S.*$", re.MULTILINE)
 FOLDED = re.compile(r"<details>\s*<summary>(.*?)</summary>\s*\n(.*?)</details>", re.DOTALL)
@@ -72,7 +72,6 @@ def cases(wrong: Mapping[str, Sequence[tuple[object, str]]]) -> list:
     ]
 
 
-def rejects(id: str, answer: object, diagnosis: str) -> None:
-    """The check of exercise `id` refuses `answer` (a tuple: several) with words that match `diagnosis`."""
-    with pytest.raises(Misconception, match=diagnosis):
-        registry()[id](*answer if isinstance(answer, tuple) else (answer,))
+def judge(id: str, answer: object) -> None:
+    """Give `answer` (a tuple: several) to the check of exercise `id`; a wrong one raises `Misconception`."""
+    registry()[id](*answer if isinstance(answer, tuple) else (answer,))

@@ -3,7 +3,9 @@
 from collections import Counter
 
 import pytest
-from exercises import cases, rejects
+from exercises import cases, judge
+
+from mmsa_lib.course.checks import Misconception
 
 
 def commonest(labels):
@@ -38,4 +40,5 @@ WRONG = {
 
 @pytest.mark.parametrize(("exercise", "answer", "diagnosis"), cases(WRONG))
 def test_a_wrong_answer_gets_its_diagnosis(exercise, answer, diagnosis):
-    rejects(exercise, answer, diagnosis)
+    with pytest.raises(Misconception, match=diagnosis):
+        judge(exercise, answer)

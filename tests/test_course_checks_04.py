@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from exercises import cases, rejects
+from exercises import cases, judge
+
+from mmsa_lib.course.checks import Misconception
 
 
 def _level(frames, factor=10.0, log=np.log10):
@@ -79,4 +81,5 @@ WRONG = {
 
 @pytest.mark.parametrize(("exercise", "answer", "diagnosis"), cases(WRONG))
 def test_a_wrong_answer_gets_its_diagnosis(exercise, answer, diagnosis):
-    rejects(exercise, answer, diagnosis)
+    with pytest.raises(Misconception, match=diagnosis):
+        judge(exercise, answer)

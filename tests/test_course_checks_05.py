@@ -2,7 +2,9 @@
 
 import pytest
 import torch
-from exercises import cases, rejects
+from exercises import cases, judge
+
+from mmsa_lib.course.checks import Misconception
 
 ORDER = ("text", "video", "audio")
 
@@ -102,4 +104,5 @@ WRONG = {
 
 @pytest.mark.parametrize(("exercise", "answer", "diagnosis"), cases(WRONG))
 def test_a_wrong_answer_gets_its_diagnosis(exercise, answer, diagnosis):
-    rejects(exercise, answer, diagnosis)
+    with pytest.raises(Misconception, match=diagnosis):
+        judge(exercise, answer)

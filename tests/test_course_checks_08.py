@@ -4,9 +4,9 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from exercises import cases, rejects
+from exercises import cases, judge
 
-from mmsa_lib.course.checks import registry
+from mmsa_lib.course.checks import Misconception, registry
 
 PLAYERS = ("text", "video", "audio")
 
@@ -126,7 +126,8 @@ RIGHT = {
 
 @pytest.mark.parametrize(("exercise", "answer", "diagnosis"), cases(WRONG))
 def test_a_wrong_answer_gets_its_diagnosis(exercise, answer, diagnosis):
-    rejects(exercise, answer, diagnosis)
+    with pytest.raises(Misconception, match=diagnosis):
+        judge(exercise, answer)
 
 
 @pytest.mark.parametrize("exercise", RIGHT)

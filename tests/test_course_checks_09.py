@@ -1,9 +1,9 @@
 """Exercise checks of lesson 09: typical wrong answers are told apart."""
 
 import pytest
-from exercises import cases, rejects
+from exercises import cases, judge
 
-from mmsa_lib.course.checks import registry
+from mmsa_lib.course.checks import Misconception, registry
 
 
 def joining(shorter=lambda gap, least: gap < least, end=max, start="first", last=True, first=True):
@@ -100,7 +100,8 @@ RIGHT = {
 
 @pytest.mark.parametrize(("id", "answer", "diagnosis"), cases(WRONG))
 def test_a_wrong_answer_is_told_what_is_wrong(id, answer, diagnosis):
-    rejects(id, answer, diagnosis)
+    with pytest.raises(Misconception, match=diagnosis):
+        judge(id, answer)
 
 
 @pytest.mark.parametrize("id", RIGHT)

@@ -32,6 +32,20 @@ def level(waveform: np.ndarray) -> float:
 # ---------------------------------------------------------------- which frames
 
 
+@pytest.fixture
+def decoded(monkeypatch):
+    """The pictures that are decoded while a test runs, as they come."""
+    pictures, decode = [], media._frames
+
+    def counting(stream, packet):
+        frames = decode(stream, packet)
+        pictures.extend(frame for frame in frames if isinstance(frame, av.VideoFrame))
+        return frames
+
+    monkeypatch.setattr(media, "_frames", counting)
+    return pictures
+
+
 @pytest.mark.parametrize("total, count", [(60, 16), (5, 16), (16, 16), (1, 4), (7, 1), (71, 8)])
 def test_spread_indices_are_segment_centres(total, count):
     expected = [int(np.floor(float(Fraction(2 * i + 1, 2) * total / count))) for i in range(count)]
@@ -46,17 +60,9 @@ def test_frames_are_spread_over_the_whole_clip(plain, count):
     assert clip.frames.dtype == np.uint8 and clip.frames.shape[1:] == (48, 64, 3)
 
 
-def test_leaving_frames_undecoded_changes_no_pixel(plain, monkeypatch):
+def test_leaving_frames_undecoded_changes_no_pixel(plain, decoded):
     with av.open(str(plain)) as container:
         every = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    decoded, decode = [], media._frames
-
-    def counting(stream, packet):
-        frames = decode(stream, packet)
-        decoded.extend(frame for frame in frames if isinstance(frame, av.VideoFrame))
-        return frames
-
-    monkeypatch.setattr(media, "_frames", counting)
     chosen = read_clip(plain, num_frames=8)
     np.testing.assert_array_equal(chosen.frames, np.stack([every[i] for i in spread_indices(60, 8)]))
     assert len(every) == 60 and len(decoded) < 50
@@ -549,15 +555,7 @@ def test_a_range_is_what_the_whole_file_has_there(long, start):
     assert part.duration == pytest.approx(2.0, abs=0.01)
 
 
-def test_a_range_is_entered_not_read_up_to(long, monkeypatch):
-    decoded, decode = [], media._frames
-
-    def counting(stream, packet):
-        frames = decode(stream, packet)
-        decoded.extend(frame for frame in frames if isinstance(frame, av.VideoFrame))
-        return frames
-
-    monkeypatch.setattr(media, "_frames", counting)
+def test_a_range_is_entered_not_read_up_to(long, decoded):
     read_clip(long, num_frames=4, start=17.0, max_seconds=1.0)
     assert 4 <= len(decoded) < 50
 

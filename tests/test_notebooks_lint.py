@@ -23,7 +23,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 1_500_000
 IMAGES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif")
 # "/content" is Colab's own folder, the same for everybody.
-MACHINE_PATH = re.compile(r"(/home/\w|/root/|/Users/\w|/work/\w|/tmp/\w|[A-Z]:\\\\?Users|site-packages)")
+MACHINE_PATH = re.compile(r"(/root\b/|/(?:home|Users|work|tmp)/\w|[A-Z]:\\\\?Users|site-packages)")
 DERIVED = {
     "predict": 0,
     "MELDDataset": 1,
