@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from mmsa_lib.metrics import confusion_scores
+from mmsa_lib.metrics import paired_bootstrap
 
 DRAWS = 1000
 
@@ -24,20 +24,9 @@ def paired_scores(
         right, wrong: answers (N,), or (seeds, N) whose scores are averaged.
         groups: (N,) what belongs together and is drawn together; by default each utterance is by itself.
     """
-    names, member = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
-    draws = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
-    weights = np.concatenate([np.ones((1, len(names)), dtype=int), draws])  # row 0: every utterance once
-    scores = []
-    for answers in (right, wrong):
-        runs = []
-        for answer in np.atleast_2d(answers):
-            cells = np.zeros((len(names), classes, classes), dtype=np.float32)  # exact below 16 million
-            np.add.at(cells, (member, labels, answer), 1)
-            summed = (weights.astype(np.float32) @ cells.reshape(len(names), -1)).reshape(-1, classes, classes)
-            runs.append(confusion_scores(summed)["weighted_f1"])
-        scores.append(np.mean(runs, axis=0))
-    low, high = np.quantile(scores[1][1:] - scores[0][1:], [0.025, 0.975])
-    return float(scores[0][0]), float(scores[1][0]), float(high - low) / 2
+    found = paired_bootstrap(labels, np.asarray(right), np.asarray(wrong), classes, groups=groups, resamples=DRAWS)
+    low, high = found["interval"]
+    return found["first"], found["second"], (high - low) / 2
 
 
 @torch.no_grad()
