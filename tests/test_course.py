@@ -381,11 +381,14 @@ def test_colab_installs_only_what_it_lacks(tmp_path: Path, monkeypatch) -> None:
         return "1"
 
     monkeypatch.setattr(colab, "version", version)
-    (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["torch>=99", "av>=17.1,<20", "numpy"]\n')
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\ndependencies = ["torch>=99", "av>=17.1,<20", "numpy"]\n'
+        '[project.optional-dependencies]\nspeech = ["faster-whisper>=1.2"]\ndev = ["pytest"]\n'
+    )
     install, editable = colab.commands(tmp_path)
-    assert install[-1] == "av>=17.1,<20" and "torch>=99" not in install
+    assert install[-2:] == ["av>=17.1,<20", "faster-whisper>=1.2"] and not {"torch>=99", "pytest"} & set(install)
     assert editable[-3:] == ["--no-deps", "-e", str(tmp_path)]
-    there.add("av")
+    there |= {"av", "faster-whisper"}
     assert len(colab.commands(tmp_path)) == 1
 
 

@@ -28,7 +28,8 @@ def commands(checkout: Path) -> list[list[str]]:
     """The pip calls that make `checkout` importable."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lacking = missing(project["dependencies"])
+    listening = project.get("optional-dependencies", {}).get("speech", [])  # for lesson 09
+    lacking = missing([*project["dependencies"], *listening])
     calls = [[*pip, *lacking]] if lacking else []
     return [*calls, [*pip, "--no-deps", "-e", str(checkout)]]
 
