@@ -52,7 +52,6 @@ def test_what_other_settings_gave_is_not_taken(made, monkeypatch):
     assert result()["preset"]["weight_decay"] == 0.5 and len(result()["rows"]) == 8
 
 
-@pytest.mark.xfail(reason="the stored scores are those of the preset before it had feature dropout", strict=True)
 def test_the_stored_result_is_that_of_the_preset_and_the_data():
     stored = json.loads(fusion.RESULT.read_text())
     preset = PRESETS["mini"]
