@@ -486,8 +486,17 @@ class _Reader:
 
 
 def _open(path: str | os.PathLike):
+    options = dict(_OPEN_OPTIONS)
+    if _is_mp4(path):
+        # Its header tells what it holds: nothing need be decoded to find out, which libav does with other files.
+        options["skip_frame"] = "all"
     # An absolute name cannot be taken for a protocol, whatever colons it holds.
-    return av.open(os.path.abspath(path), options=dict(_OPEN_OPTIONS), metadata_errors="replace")
+    return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
+
+
+def _is_mp4(path: str | os.PathLike) -> bool:
+    with open(path, "rb") as file:
+        return file.read(8)[4:] == b"ftyp"
 
 
 def _video_stream(container):

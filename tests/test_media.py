@@ -80,6 +80,14 @@ def test_threads_do_not_change_the_result(plain):
     np.testing.assert_array_equal(one.waveform, three.waveform)
 
 
+def test_an_mp4_is_opened_without_decoding(plain, tmp_path):
+    """The pixel format is known from a decoded picture only."""
+    other = clips.encode(tmp_path / "other.avi", clips.counting_frames(5), None)
+    for path, known in ((plain, None), (other, "yuv420p")):
+        with media._open(path) as container:
+            assert container.streams.video[0].codec_context.pix_fmt == known
+
+
 def test_scaling_gives_height_and_width_in_this_order(tmp_path):
     path = clips.encode(tmp_path / "a.mp4", np.stack([clips.quarters(96, 128)] * 3))
     frames = read_clip(path, num_frames=2, size=(24, 40)).frames
