@@ -50,6 +50,7 @@ class MELDDataset(Dataset):
         dialogues: items also say which `dialogue` and `speaker` they belong to, as numbers, and
             `make_loader` keeps dialogues together: for models with context.
         speaker_names: whether the text of a turn begins with its speaker's name.
+        threads: that decode a clip, see `mmsa_lib.media.read_clip`.
 
     An item has `text_inputs` (token ids (L,) or pooled features), `video_frames` (standardised
     (3, T, h, w) or backbone features), `audio_features` (log-mel (64, T)), each None where the
@@ -69,6 +70,7 @@ class MELDDataset(Dataset):
         features: Mapping[str, Sequence[Tensor | None]] | None = None,
         dialogues: bool = False,
         speaker_names: bool = False,
+        threads: int = 1,
     ) -> None:
         self.table = data if isinstance(data, pd.DataFrame) else load_split(data, split)
         self.modalities = tuple(modalities)
@@ -76,7 +78,7 @@ class MELDDataset(Dataset):
         self.video = video_spec(video_backbone) if "video" in self.modalities else None
         self.mel = mel
         self.features = features
-        self.speaker_names = speaker_names
+        self.speaker_names, self.threads = speaker_names, threads
         self.dialogue = pd.factorize(self.table["dialogue_id"])[0] if dialogues else None
         self.speaker = _speaker_numbers(self.table) if dialogues else None
         self.emotion_labels = self.table["emotion"].map(EMOTION_INDEX).to_numpy(np.int64)
@@ -140,6 +142,7 @@ class MELDDataset(Dataset):
             "video": want_video,
             "audio": want_audio,
             "max_seconds": MAX_AUDIO_SECONDS,
+            "threads": self.threads,
         }
 
     def prepare(self, clip: Clip | None) -> tuple[Tensor | None, Tensor | None]:

@@ -66,7 +66,8 @@ def read_clip(
     (height, width) after rotation; frames are scaled while decoding, so the memory they take does
     not grow with the length of the clip. Only `max_seconds` from `start` on (in seconds) are looked at,
     and the file is not read from its beginning where it can be entered later; times then count from
-    `start`. `threads` is the number of decoding threads (0: one per core); it does not change the result.
+    `start`. `threads` is the number of decoding threads (0: one per core); it changes nothing but the pictures that
+    a decoder makes up where a file is damaged, which are always the same with one.
 
     Raises MediaError when the file cannot be opened or has nothing to give of what was asked for.
     """
@@ -360,6 +361,7 @@ class _Reader:
         self.video = _video_stream(container) if self.wants["video"] else None
         self.audio = _audio_stream(container) if self.wants["audio"] else None
         self.streams = [stream for stream in (self.video, self.audio) if stream is not None]
+        self.ticks = {s.type: s.time_base.as_integer_ratio() for s in self.streams}  # fractions are slow to compute
         self.origin = container.start_time / av.time_base if container.start_time is not None else 0.0
         if self.video is not None:
             context = self.video.codec_context
@@ -476,10 +478,10 @@ class _Reader:
 
     def heard_at(self, frame) -> float | None:
         """Time of a decoded piece of sound from the start of the clip."""
-        return None if frame.pts is None else float(frame.pts * self.audio.time_base) - self.origin
+        return None if frame.pts is None else frame.pts * self.ticks["audio"][0] / self.ticks["audio"][1] - self.origin
 
     def _time(self, pts: int) -> float:
-        return float(pts * self.video.time_base) - self.origin
+        return pts * self.ticks["video"][0] / self.ticks["video"][1] - self.origin
 
     def why_nothing(self) -> str:
         return f"no {self.asked} could be decoded" if self.found else f"no {self.asked} stream"

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from standin import COLUMNS, FPS, Plan, choose, clip_path, invent, pack, twin_path, write_standin, write_tables
+from standin import COLUMNS, Plan, choose, clip_path, invent, pack, twin_path, write_standin, write_tables
 
+from mmsa_lib.bench.films import FPS
 from mmsa_lib.errors import MediaError
 from mmsa_lib.media import check_clip, probe
 from mmsa_lib.meld import load_meld

@@ -19,10 +19,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from standin import Film, invent, write_film, write_standin, write_tables
+from standin import invent, write_standin, write_tables
 from tqdm import tqdm
 
 from mmsa_lib.audit import check_file, flaws
+from mmsa_lib.bench.films import Film, write_film
 from mmsa_lib.errors import DataError, MediaError
 from mmsa_lib.media import Clip, read_clip
 from mmsa_lib.meld import read_annotations

@@ -1,0 +1,174 @@
+"""The comparisons of `make bench`: the library's way and another to the same end, timed in turn, values compared."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from unittest.mock import patch
+
+import av
+import numpy as np
+import torch
+from transformers import BertConfig
+
+from mmsa_lib import experiment, media
+from mmsa_lib.backbones import MINILM, load_tokenizer
+from mmsa_lib.bench import usual
+from mmsa_lib.bench.films import read_lines
+from mmsa_lib.bench.table import Row
+from mmsa_lib.class_weights import compute_class_weights
+from mmsa_lib.dataset import MELDDataset, make_loader
+from mmsa_lib.features import extract, text_vectors
+from mmsa_lib.meld import load_split
+from mmsa_lib.model import MultimodalSentimentModel
+from mmsa_lib.preprocess import tokenize
+from mmsa_lib.presets import PRESETS, Preset
+from mmsa_lib.trainer import MultimodalTrainer
+
+Work = Callable[[], object]
+
+
+def side_by_side(*ways: Work, repeats: int) -> list[float]:
+    """Median seconds of each, run in turn: a busy machine slows all alike."""
+    times: list[list[float]] = [[] for _ in ways]
+    for _ in range(repeats):
+        for way, measured in zip(ways, times, strict=True):
+            start = time.perf_counter()
+            way()
+            measured.append(time.perf_counter() - start)
+    return [median(measured) for measured in times]
+
+
+def importing(repeats: int = 9) -> Row:
+    """`import mmsa_lib` in a fresh interpreter, against the interpreter's own start."""
+
+    def run(code: str) -> Work:
+        return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+
+    ours, bare = side_by_side(run("import mmsa_lib"), run("pass"), repeats=repeats)
+    return Row("start of Python with `import mmsa_lib`", "without it", ours, bare, "beyond", 0.3)
+
+
+def class_weights(data: Path, video_backbone: str = "r3d_18") -> Row:
+    """Class weights from the label column, against loading every item the usual way to see its label."""
+    table = load_split(data, "train")
+    dataset, loading = (kind(table, video_backbone=video_backbone) for kind in (MELDDataset, usual.UsualDataset))
+    (ours,) = side_by_side(lambda: compute_class_weights(dataset), repeats=9)
+    start = time.perf_counter()
+    weights = usual.class_weights(loading)
+    other = time.perf_counter() - start
+    torch.testing.assert_close(compute_class_weights(dataset)["emotion"], weights)
+    return Row(f"class weights of {len(table)} clips", "loading every item", ours, other, "times", 1_000)
+
+
+def clip_inputs(data: Path, clips: int = 16, repeats: int = 5, video_backbone: str = "r3d_18") -> list[Row]:
+    """Frames and log-mel of one clip, ready for a model: against the usual way, and against a bare decode."""
+    import cv2
+
+    table = load_split(data, "train").head(clips)
+    options = {"modalities": ("video", "audio"), "video_backbone": video_backbone}
+    ours = MELDDataset(table, threads=cv2.getNumThreads(), **options)  # as many as OpenCV takes
+    single, loading, quickest = MELDDataset(table, **options), *(usual.UsualDataset(table, **options) for _ in range(2))
+    quickest.read_frames = usual.read_wanted_frames
+    for i in range(len(table)):
+        assert_alike(ours[i], loading[i])
+
+    def every(dataset: MELDDataset) -> Work:
+        return lambda: [dataset[i] for i in range(len(dataset))]
+
+    ways = [every(ours), every(loading), every(quickest), every(single), lambda: bare_decode(table["clip"])]
+    whole = [total / len(table) for total in side_by_side(*ways, repeats=repeats)]
+    note = (
+        f"mean of {len(table)} clips, decoded with {cv2.getNumThreads()} threads each; "
+        f"{whole[2] / whole[0]:.2f} times if OpenCV converts only the wanted pictures"
+    )
+    share = f"one thread each; the library decodes {decoded_share(single):.0%} of the pictures, none needs the others"
+    return [
+        Row("one clip to model input", "OpenCV and an ffmpeg process", whole[0], whole[1], "times", 2.5, note),
+        Row("one clip to model input", "a bare decode of the file", whole[3], whole[4], "within", 1.3, share),
+    ]
+
+
+def assert_alike(ours: dict, other: dict) -> None:
+    """The same moments and the same sound; OpenCV and libav shrink pictures by different filters."""
+    apart = (ours["video_frames"] - other["video_frames"]).abs().mean()
+    assert apart < 0.5, f"frames differ by {apart:.2f} standard deviations"
+    torch.testing.assert_close(ours["audio_features"], other["audio_features"], atol=0.05, rtol=0.05)
+
+
+def bare_decode(clips: Iterable[Path], threads: int = 1) -> None:
+    """Decode every picture and every piece of sound of files, and do nothing with them."""
+    for clip in clips:
+        with av.open(str(clip)) as container:
+            for stream in container.streams.video:
+                stream.thread_type, stream.codec_context.thread_count = "NONE" if threads == 1 else "AUTO", threads
+            for packet in container.demux():
+                packet.decode()
+
+
+def decoded_share(dataset: MELDDataset) -> float:
+    """Of the pictures in the clips, how many the library decodes; nothing leans on the others, and none is wanted."""
+    decoded, decode = 0, media._frames
+
+    def counting(stream, packet):
+        nonlocal decoded
+        frames = decode(stream, packet)
+        decoded += sum(isinstance(frame, av.VideoFrame) for frame in frames)
+        return frames
+
+    with patch.object(media, "_frames", counting):
+        for i in range(len(dataset)):
+            dataset.media(i)
+    return decoded / sum(media.probe(clip)["num_frames"] for clip in dataset.table["clip"])
+
+
+def text_features(count: int = 512) -> Row:
+    """MiniLM over texts in batches of similar length, against padding all of them to 128 tokens."""
+    model = MultimodalSentimentModel(modalities=["text"]).eval()
+    tokenizer = load_tokenizer(MINILM)
+    tokens = [tokenize(line, tokenizer) for line in read_lines()[:count]]
+    kept: dict[str, list[torch.Tensor] | torch.Tensor] = {}
+
+    def ours() -> None:
+        kept["ours"] = text_vectors(model.encoders["text"], tokens, tokenizer.pad_token_id, "cpu")
+
+    def padded() -> None:
+        kept["padded"] = usual.text_vectors(model.encoders["text"], tokens, tokenizer.pad_token_id)
+
+    times = side_by_side(ours, padded, repeats=3)
+    torch.testing.assert_close(torch.stack(kept["ours"]), kept["padded"], atol=1e-5, rtol=1e-4)
+    note = f"all-MiniLM-L6-v2, {np.mean([len(t) for t in tokens]):.1f} tokens a text; the values agree to 5 digits"
+    return Row(f"features of {len(tokens)} texts", "padded to 128 tokens", *times, "times", 4, note)
+
+
+def shaped_like_meld(folder: Path) -> Preset:
+    """The preset `meld` with backbones of the same shape and random weights, which need no download."""
+    BertConfig().save_pretrained(folder)  # those of bert-base-uncased
+    load_tokenizer(MINILM).save_pretrained(folder)  # of the same vocabulary
+    return replace(PRESETS["meld"], text_backbone=str(folder), random_backbones=("text", "video"))
+
+
+def epoch(data: Path, folder: Path, preset: Preset, note: str = "") -> Row:
+    """A training epoch from kept features, against one that decodes the usual way and runs the backbones again."""
+    table = load_split(data, "train")
+    torch.manual_seed(0)
+    model = experiment.build_model(preset)
+    kept = experiment.raw_dataset(preset, table)
+    kept.features = extract(kept, model, folder, progress=False)
+    loading = usual.UsualDataset(
+        table, text_backbone=preset.text_backbone, video_backbone=preset.video_backbone, modalities=preset.modalities
+    )
+
+    def one(loader) -> Work:
+        trainer = MultimodalTrainer(model, loader, loader, class_weights=None, progress=False)
+        return trainer.train_epoch
+
+    (ours,) = side_by_side(one(make_loader(kept, preset.batch_size, shuffle=True)), repeats=9)
+    (other,) = side_by_side(one(usual.make_loader(loading, preset.batch_size)), repeats=1)
+    note = "preset meld: BERT-base and R3D-18 in shape, their weights random"
+    return Row(
+        f"an epoch over {len(table)} clips", "decoding and backbones in every epoch", ours, other, "times", 500, note
+    )
