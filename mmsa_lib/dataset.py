@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,16 @@ MODEL_INPUTS = (
     "dialogue",
     "speaker",
 )
+
+
+class Turn(NamedTuple):
+    """A row of the table as part of an excerpt: of which one, and whether it is judged or only there to be seen."""
+
+    row: int
+    excerpt: int
+    judged: bool
+
+
 _KEYS = {"text": "text_inputs", "video": "video_frames", "audio": "audio_features"}
 
 
@@ -87,7 +97,9 @@ class MELDDataset(Dataset):
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, index: int | Turn) -> Item:
+        if isinstance(index, Turn):
+            return self[index.row] | {"dialogue": index.excerpt, "judged": index.judged}
         item: Item = dict.fromkeys(_KEYS.values())
         item |= self._from_memory(index) if self.features is not None else self._from_clip(index)
         item["emotion_label"] = int(self.emotion_labels[index])
@@ -180,7 +192,7 @@ def collate(items: Sequence[Item], pad_token_id: int = 0) -> dict[str, Any]:
     `text_inputs` {input_ids, attention_mask} (B, L) or features (B, H); `video_frames`
     (B, 3, T, h, w) or (B, W); `audio_features` (B, 64, T) with `audio_lengths` (B,);
     `modality_mask` (B, 3) bool; `emotion_label`, `sentiment_label` (B,). An input that every item
-    lacks is None. `row`, `dialogue` and `speaker` (B,) where the items have them.
+    lacks is None. `row`, `dialogue`, `speaker` and `judged` (B,) where the items have them.
     """
     text, text_present = _split_present(items, "text_inputs")
     video, video_present = _split_present(items, "video_frames")
@@ -197,7 +209,7 @@ def collate(items: Sequence[Item], pad_token_id: int = 0) -> dict[str, Any]:
         "emotion_label": torch.tensor([item["emotion_label"] for item in items]),
         "sentiment_label": torch.tensor([item["sentiment_label"] for item in items]),
     }
-    known = [name for name in ("row", "dialogue", "speaker") if name in items[0]]
+    known = [name for name in ("row", "dialogue", "speaker", "judged") if name in items[0]]
     return batch | {name: torch.tensor([item[name] for item in items]) for name in known}
 
 
@@ -259,11 +271,17 @@ class LengthBatchSampler(Sampler[list[int]]):
         return iter(sorted(shuffled, key=lambda batch: len(batch) < self.batch_size))
 
 
-class DialogueBatchSampler(Sampler[list[int]]):
-    """Batches of whole dialogues, their turns in order: about `batch_size` utterances each, at least one dialogue.
+class DialogueBatchSampler(Sampler[list[int] | list[Turn]]):
+    """Batches of whole dialogues, or of excerpts of them; their turns are in order.
 
-    Shuffled, dialogues of similar length share a batch, in an order that depends on `seed` and the epoch alone.
-    The first batches are repeated until every one of `processes` gets as many as the others.
+    A batch of whole dialogues has about `batch_size` utterances, at least one dialogue. Such a batch is a poor
+    sample: its turns share their topic, their speakers and their mood. With `excerpt` it is made of short runs of
+    that many judged turns instead, out of dialogues drawn at random, each with the `past` turns before and the
+    `future` turns after it, which are only there to be seen; `batch_size` then counts what is judged.
+
+    Shuffled, pieces of similar `lengths` (their number of turns by default) share a batch, in an order that depends
+    on `seed` and the epoch alone. The first batches are repeated until every one of `processes` gets as many as the
+    others.
     """
 
     def __init__(
@@ -274,12 +292,18 @@ class DialogueBatchSampler(Sampler[list[int]]):
         shuffle: bool = False,
         seed: int = 0,
         pool: int = 16,
+        excerpt: int = 0,
+        past: int = 0,
+        future: int = 0,
+        lengths: np.ndarray | None = None,
         processes: int | None = None,
     ) -> None:
         order = np.argsort(dialogue, kind="stable")
         starts = np.flatnonzero(np.diff(dialogue[order], prepend=-1))
         self.turns = np.split(order, starts[1:]) if len(order) else []
         self.batch_size, self.shuffle, self.seed, self.pool = batch_size, shuffle, seed, pool
+        self.excerpt, self.past, self.future = excerpt, past, future
+        self.lengths = np.ones(len(dialogue), np.int64) if lengths is None else lengths
         self.processes = processes or int(os.environ.get("WORLD_SIZE", 1))
         self.epoch = 0
 
@@ -289,44 +313,72 @@ class DialogueBatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         return len(self._batches())
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[int] | list[Turn]]:
         return iter(self._batches())
 
-    def _batches(self) -> list[list[int]]:
-        batches: list[list[int]] = []
-        for turns in self._ordered():
-            if not batches or len(batches[-1]) + len(turns) > self.batch_size:
+    def _batches(self) -> list[list]:
+        batches: list[list] = []
+        room = 0
+        for piece in self._ordered(self._pieces()):
+            judged = sum(turn.judged for turn in piece)
+            if judged > room or not batches:
                 batches.append([])
-            batches[-1] += turns.tolist()
+                room = self.batch_size
+            room -= judged
+            batches[-1] += piece if self.excerpt else [turn.row for turn in piece]
         if self.shuffle:
             rng = np.random.default_rng((self.seed, self.epoch, 1))
             batches = [batches[i] for i in rng.permutation(len(batches))]
         lacking = -len(batches) % self.processes
         return batches + [batches[i % len(batches)] for i in range(lacking)]
 
-    def _ordered(self) -> list[np.ndarray]:
-        """The dialogues, long ones beside long ones if they are shuffled."""
+    def _pieces(self) -> list[list[Turn]]:
+        """Dialogues, or the excerpts they are cut into; where the cuts lie differs from epoch to epoch."""
+        if not self.excerpt:
+            return [[Turn(int(row), i, True) for row in rows] for i, rows in enumerate(self.turns)]
+        rng = np.random.default_rng((self.seed, self.epoch, 2))
+        pieces: list[list[Turn]] = []
+        for rows in self.turns:
+            offset = int(rng.integers(self.excerpt)) if self.shuffle else 0
+            for start in range(-offset, len(rows), self.excerpt):
+                first, last = max(0, start), min(start + self.excerpt, len(rows))
+                seen = range(max(0, first - self.past), min(len(rows), last + self.future))
+                pieces.append([Turn(int(rows[i]), len(pieces), first <= i < last) for i in seen])
+        return pieces
+
+    def _ordered(self, pieces: list[list[Turn]]) -> list[list[Turn]]:
+        """Long pieces beside long ones if they are shuffled."""
         if not self.shuffle:
-            return self.turns
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.turns))
-        size = self.pool * max(1, self.batch_size // 8)
+            return pieces
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(pieces))
+        size = self.pool * max(1, self.batch_size // (self.excerpt or 8))
         pools = [order[i : i + size] for i in range(0, len(order), size)]
-        return [self.turns[i] for pool in pools for i in sorted(pool, key=lambda i: len(self.turns[i]))]
+        long = [sum(int(self.lengths[turn.row]) for turn in piece) for piece in pieces]
+        return [pieces[i] for pool in pools for i in sorted(pool, key=long.__getitem__)]
 
 
 def make_loader(
-    dataset: MELDDataset, batch_size: int = 32, *, shuffle: bool = False, seed: int = 0, num_workers: int = 0
+    dataset: MELDDataset,
+    batch_size: int = 32,
+    *,
+    shuffle: bool = False,
+    seed: int = 0,
+    num_workers: int = 0,
+    **excerpts: int,
 ) -> DataLoader:
     """A loader of padded batches; `shuffle` gives batches of like length in an order set by `seed`.
 
-    A data set that knows its `dialogues` gives whole ones, in order within a batch.
+    A data set that knows its `dialogues` gives whole ones, in order within a batch, or with `excerpt`, `past` and
+    `future` pieces of them, see `DialogueBatchSampler`.
     """
     options: dict[str, Any] = {
         "collate_fn": partial(collate, pad_token_id=dataset.pad_token_id),
         "num_workers": num_workers,
     }
     if dataset.dialogue is not None:
-        sampler = DialogueBatchSampler(dataset.dialogue, batch_size, shuffle=shuffle, seed=seed)
+        sampler = DialogueBatchSampler(
+            dataset.dialogue, batch_size, shuffle=shuffle, seed=seed, lengths=dataset.lengths, **excerpts
+        )
         return DataLoader(dataset, batch_sampler=sampler, **options)
     if shuffle:
         return DataLoader(dataset, batch_sampler=LengthBatchSampler(dataset.lengths, batch_size, seed), **options)

@@ -182,7 +182,15 @@ def build_trainer(
     """The trainer of a preset over the `train` and `dev` data sets."""
     return MultimodalTrainer(
         model,
-        make_loader(datasets["train"], preset.batch_size, shuffle=True, seed=preset.seed),
+        make_loader(
+            datasets["train"],
+            preset.batch_size,
+            shuffle=True,
+            seed=preset.seed,
+            excerpt=preset.excerpt,
+            past=preset.context,
+            future=preset.future,
+        ),
         _test_loader(datasets["dev"]),
         learning_rate=preset.learning_rate,
         backbone_learning_rate=preset.backbone_learning_rate,

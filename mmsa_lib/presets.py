@@ -19,6 +19,7 @@ class Preset:
     context: int = 0  # turns before an utterance that the model sees
     future: int = 0  # turns after it
     context_reader: str = "transformer"  # or gru, over the turns' vectors; or text, over their words
+    excerpt: int = 2  # of a dialogue, this many successive turns are judged in one batch; 0 for whole dialogues
     speaker_names: bool = False  # whether the text encoder reads who says a turn
     spec_augment: bool = True
     feature_dropout: float = 0.0  # share of a text or video backbone's features that training hides

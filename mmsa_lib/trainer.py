@@ -120,7 +120,7 @@ class MultimodalTrainer:
         outputs = []
         for batch in self._bar(self.train_loader, f"epoch {self.epoch + 1} train"):
             with self.accelerator.accumulate(self.model), self.accelerator.autocast():
-                logits = self.model(**_model_inputs(batch))
+                logits, batch = _judged(self.model(**_model_inputs(batch)), batch)
                 self.accelerator.backward(self._loss(logits, batch))
                 if self.accelerator.sync_gradients and self.max_grad_norm is not None:
                     self.accelerator.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
@@ -145,7 +145,7 @@ class MultimodalTrainer:
         outputs = []
         for batch in self._bar(loader, phase):
             with self.accelerator.autocast():
-                logits = self.model(**_model_inputs(batch))
+                logits, batch = _judged(self.model(**_model_inputs(batch)), batch)
             outputs.append(self._gather(logits, batch))
         return self._joined(outputs)
 
@@ -316,6 +316,15 @@ class _Events:
 
 def _model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
     return {name: batch[name] for name in MODEL_INPUTS if name in batch}
+
+
+def _judged(logits: Mapping[str, Tensor], batch: Mapping[str, Any]) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+    """Logits and labels without the rows that are only there to be seen by others."""
+    rows = batch.get("judged")
+    if rows is None or rows.all():
+        return logits, batch
+    told = {name: batch[name][rows] for name in (*LABELS.values(), "row") if name in batch}
+    return {name: tensor[rows] for name, tensor in logits.items()}, told
 
 
 def _concatenate(outputs: list[dict[str, Tensor]], several_processes: bool = False) -> dict[str, Tensor]:

@@ -210,6 +210,42 @@ class TestDialogueBatchSampler:
 
     def test_nothing(self):
         assert list(DialogueBatchSampler(np.array([], dtype=int), 4)) == []
+        assert list(DialogueBatchSampler(np.array([], dtype=int), 4, excerpt=2)) == []
+
+    @pytest.mark.parametrize("shuffle", [False, True])
+    @pytest.mark.parametrize(("excerpt", "past", "future"), [(1, 0, 0), (1, 3, 0), (2, 3, 1), (5, 1, 2), (40, 9, 9)])
+    def test_an_excerpt_has_all_that_its_judged_turns_may_see(self, shuffle, excerpt, past, future):
+        sampler = DialogueBatchSampler(
+            self.dialogue, 6, shuffle=shuffle, excerpt=excerpt, past=past, future=future, seed=3
+        )
+        batches = list(sampler)
+        assert sorted(t.row for batch in batches for t in batch if t.judged) == list(range(27))
+        for batch in batches:
+            for number in {turn.excerpt for turn in batch}:
+                turns = [turn for turn in batch if turn.excerpt == number]
+                rows, judged = [t.row for t in turns], [t.row for t in turns if t.judged]
+                assert batch[batch.index(turns[0]) :][: len(turns)] == turns  # side by side
+                own = np.flatnonzero(self.dialogue == self.dialogue[rows[0]])
+                first, last = judged[0] - past, judged[-1] + future
+                assert rows == [row for row in own if first <= row <= last]
+                assert judged == list(range(judged[0], judged[0] + len(judged))) and len(judged) <= excerpt
+            assert sum(turn.judged for turn in batch) <= 6 or len({turn.excerpt for turn in batch}) == 1
+
+    def test_an_excerpt_is_cut_elsewhere_in_every_epoch(self):
+        sampler = DialogueBatchSampler(self.dialogue, 6, shuffle=True, excerpt=3)
+        cuts = []
+        for epoch in range(8):
+            sampler.set_epoch(epoch)
+            pieces = [[t.row for t in b if t.excerpt == n] for b in sampler for n in {t.excerpt for t in b}]
+            cuts.append({piece[0] for piece in pieces})
+        assert len(set(map(frozenset, cuts))) > 1
+
+    def test_excerpts_of_many_dialogues_share_a_batch(self):
+        dialogue = np.repeat(np.arange(40), 10)
+        whole = DialogueBatchSampler(dialogue, 20, shuffle=True)
+        pieces = DialogueBatchSampler(dialogue, 20, shuffle=True, excerpt=2, past=3)
+        assert max(len(set(dialogue[batch])) for batch in whole) == 2
+        assert np.mean([len({dialogue[t.row] for t in batch}) for batch in pieces]) > 8
 
 
 def dialogues(size, seed=0, lengths=5):
@@ -233,6 +269,32 @@ def test_a_model_with_context_is_trained_and_answers_in_the_order_of_the_table(r
     outputs = trainer.predict(make_loader(val, 6))
     assert outputs["emotion_label"].tolist() == val.emotion_labels.tolist()
     torch.testing.assert_close(trainer.predict(make_loader(val, 20))["emotions"], outputs["emotions"])
+
+
+@pytest.mark.parametrize("reader", ["transformer", "gru"])
+@pytest.mark.parametrize("excerpt", [1, 3])
+def test_excerpts_and_whole_dialogues_give_the_same_answers(reader, excerpt):
+    torch.manual_seed(0)
+    model = MultimodalSentimentModel(modalities=["text"], context=2, future=1, context_reader=reader)
+    data = dialogues(40)
+    whole, pieces = make_loader(data, 10), make_loader(data, 10, shuffle=True, excerpt=excerpt, past=2, future=1)
+    trainer = MultimodalTrainer(model, pieces, whole, progress=False)
+    one, other = trainer.predict(whole), trainer.predict(pieces)
+    for name in one:
+        torch.testing.assert_close(other[name], one[name], atol=1e-5, rtol=1e-4)
+
+
+def test_only_judged_turns_are_learned_from():
+    torch.manual_seed(0)
+    model = MultimodalSentimentModel(modalities=["text"], context=2, context_reader="gru")
+    data = dialogues(40)
+    loader = make_loader(data, 10, shuffle=True, excerpt=2, past=2)
+    trainer = MultimodalTrainer(model, loader, loader, progress=False)
+    seen = []
+    inner = trainer._loss
+    trainer._loss = lambda logits, batch: seen.extend(batch["row"].tolist()) or inner(logits, batch)
+    trainer.train_epoch()
+    assert sorted(seen) == list(range(40))
 
 
 def test_context_survives_saving(tmp_path):
