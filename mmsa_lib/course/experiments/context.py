@@ -42,6 +42,7 @@ RUNS, FEATURES = CHECKOUT / "runs" / "context", CHECKOUT / "runs" / "features"
 COMMAND = "python -m mmsa_lib.course.experiments.context"
 NONE = "none"  # the setting all others are compared with
 ALONE = "alone"  # the network of a model with context, but every utterance is a dialogue of its own
+WHOLE = "whole dialogues"  # batches of them instead of excerpts
 MOST_SEEDS = 20
 RECIPE: dict[str, Any] = {  # how the text encoder is fine-tuned
     "finetune": ("text",),
@@ -76,20 +77,21 @@ PARTS = {
     "embedded": Part(
         "embedded",
         "embedded data (synthetic), text, video and audio, 260 test utterances",
-        PRESETS["mini"],
+        replace(PRESETS["mini"], excerpt=1),
         {
             NONE: {},
             ALONE: {"context": 3},
             "3 before": {"context": 3},
             "3 before, GRU": {"context": 3, "context_reader": "gru"},
             "3 before, 3 after": {"context": 3, "future": 3},
+            f"3 before, {WHOLE}": {"context": 3, "excerpt": 0},
         },
         "",
     ),
     "frozen": Part(
         "frozen",
         "MELD text, frozen all-MiniLM-L6-v2, official test split",
-        replace(PRESETS["mini"], modalities=("text",), batch_size=64, epochs=16, early_stopping=6),
+        replace(PRESETS["mini"], modalities=("text",), batch_size=64, epochs=16, early_stopping=6, excerpt=1),
         {
             NONE: {},
             ALONE: {"context": 3},
@@ -99,6 +101,7 @@ PARTS = {
             "12 before": {"context": 12},
             "6 before, GRU": {"context": 6, "context_reader": "gru"},
             "6 before, 6 after": {"context": 6, "future": 6},
+            f"6 before, {WHOLE}": {"context": 6, "excerpt": 0},
         },
         " data/meld",
         keeps_answers=False,
@@ -201,7 +204,7 @@ def kept(part: Part, setting: str, seed: int, digest: str) -> Found | None:
     """What a training of these data and settings said, None if it has not been made."""
     path = place(part, setting, seed)
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    usual = plain(PRESETS["mini"])  # for what a preset did not have yet when the training was kept
+    usual = plain(PRESETS["mini"]) | {"excerpt": 0}  # for what a preset did not have yet when the training was kept
     same = found.get("data") == digest and usual | found["preset"] == plain(part.at(setting, seed))
     return found if same else None
 
