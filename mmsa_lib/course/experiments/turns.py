@@ -5,12 +5,14 @@ on one core. Everything is simulated (`mmsa_lib.course.simulated`): face and voi
 are not known. It is written after each seed.
 """
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from mmsa_lib.course.known_chain import Window
@@ -33,6 +35,33 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 WINDOWS: dict[str, Window] = {"none": (0, 0), "3 before": (3, 0), "3 before, 3 after": (3, 3)}
 EVERY = 5  # every fifth turn of a second test shows nothing
+
+
+def stored(part: str) -> dict[str, Any] | None:
+    """What a command of lesson 10 has written: of `embedded`, `frozen`, `words` or `simulated`, None if it has not."""
+    path = RESULT.with_name(f"10_context_{part}.json")
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def score_table(parts: Mapping[str, Mapping[str, Any] | None]) -> pd.DataFrame:
+    """Weighted F1 of stored trainings by encoder and setting: mean, least and most; parts not stored are left out."""
+    rows = [row | {"encoder": name} for name, part in parts.items() if part for row in part["rows"]]
+    by_setting = pd.DataFrame(rows).groupby(["encoder", "setting"], sort=False)
+    table = by_setting[["emotion", "sentiment"]].agg(["mean", "min", "max"])
+    table.columns = [" ".join(names) for names in table.columns]
+    return table.assign(seeds=by_setting.size())
+
+
+def verdict(gain: Mapping[str, float]) -> str:
+    """What a difference with its 95 % interval lets one say."""
+    low, high = gain["low"], gain["high"]
+    words = "a gain beyond noise" if low > 0 else "a loss beyond noise" if high < 0 else "no difference beyond noise"
+    return f"{words}, {gain['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def joint_spread(first: Mapping[str, float], second: Mapping[str, float]) -> float:
+    """Half of the 95 % interval of the difference of two gains, as if they were independent."""
+    return float(np.hypot(first["high"] - first["low"], second["high"] - second["low"]) / 2)
 
 
 def silent_rows(of: World) -> torch.Tensor:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from mmsa_lib.plots import (
@@ -69,9 +70,9 @@ def windows(rows: np.ndarray, real: np.ndarray, who: np.ndarray, names: Sequence
     ax.set(ylim=(size - 0.5, -0.5), xlim=(-0.5, width - 0.5), title="What each row may see")
     ax.grid(False)
     ax.tick_params(length=0)
-    for color, hatch, label in ((OWN, None, "same speaker"), (OTHER, None, "somebody else"), (PALE, "////", "no turn")):
-        ax.bar(0, 0, color=color, hatch=hatch, edgecolor="#BBBBBB" if hatch else "none", label=label)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    kinds = ((OWN, None, "same speaker"), (OTHER, None, "somebody else"), (PALE, "////", "no turn"))
+    keys = [Patch(facecolor=c, hatch=h, edgecolor="#BBBBBB" if h else c, label=name) for c, h, name in kinds]
+    ax.legend(handles=keys, loc="upper left", bbox_to_anchor=(1, 1))
     seen = "; ".join(
         f"row {i} sees {', '.join(map(str, r[ok]))}" for i, (r, ok) in enumerate(zip(rows, real, strict=True))
     )
@@ -86,7 +87,7 @@ def reaches(panels: Mapping[str, np.ndarray], dialogue: np.ndarray) -> Picture:
     forbidden = np.triu(np.ones((len(dialogue),) * 2, dtype=bool), 1) | (dialogue[:, None] != dialogue)
     colors, said = ListedColormap(["white", "#9B92D0", OTHER]), []
     for ax, (title, found) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
-        ax.imshow(found + (found & forbidden), cmap=colors, vmin=0, vmax=2)
+        ax.imshow(found * 1 + (found & forbidden), cmap=colors, vmin=0, vmax=2)
         for i, j in np.argwhere(found & forbidden):
             ax.text(j, i, "×", ha="center", va="center", color="white", weight="bold")
         for cut in np.flatnonzero(np.diff(dialogue)) + 0.5:
@@ -105,7 +106,7 @@ def reaches(panels: Mapping[str, np.ndarray], dialogue: np.ndarray) -> Picture:
 
 @style()
 def token_mask(visible: np.ndarray, row: np.ndarray, tokens: Sequence[str]) -> Picture:
-    """Which token (row) may look at which (column): own turn dark, an earlier turn pale, hatched boxes part turns."""
+    """Which token (row) may look at which (column): own turn dark, an earlier turn pale; lines part turns."""
     figure = picture(6.6, 6.2)
     ax = figure.subplots()
     shade = visible * np.where(row[:, None] == row, 2, 1)
@@ -172,8 +173,8 @@ def needed(result: Mapping, settings: Sequence[str], part: str = "all shown") ->
         if setting in allowed:
             ax.axhline(allowed[setting]["gain"], color=color, linestyle=(0, (1, 2)), linewidth=2.2)
             ax.annotate(
-                f"possible: {allowed[setting]['gain']:+.3f}", (1, allowed[setting]["gain"]), (-2, 3),
-                xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", color=color, size=9,
+                f"possible: {allowed[setting]['gain']:+.3f}", (0, allowed[setting]["gain"]), (4, 3),
+                xycoords=("axes fraction", "data"), textcoords="offset points", color=color, size=9,
             )  # fmt: skip
         said.append(f"{setting}: {', '.join(f'{n} dialogues {g:+.3f}' for n, g in zip(numbers, gain, strict=True))}")
     ax.axhline(0, color=INK, linewidth=1)
