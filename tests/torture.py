@@ -275,12 +275,18 @@ def peak_memory(command: list[str], every: float = 0.02) -> tuple[float, str]:
 
 
 def _family(pid: int) -> list[int]:
+    """A process and those it started; not the copy of itself that a process is until it begins another program."""
     found = [pid]
     for one in found:
         for path in Path(f"/proc/{one}/task").glob("*/children"):
             with suppress(OSError):
-                found += map(int, path.read_text().split())
+                children = map(int, path.read_text().split())
+                found += [child for child in children if _command(child) != _command(one)]
     return found
+
+
+def _command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def _resident(pid: int) -> float:

@@ -1,4 +1,4 @@
-"""`python -m mmsa_lib.bench`: measure everything and print one table; `--plan HOURS` computes with what was measured."""
+"""`python -m mmsa_lib.bench`: measure everything side by side, print it; `--plan HOURS` computes with the results."""
 
 import argparse
 import sys

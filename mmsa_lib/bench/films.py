@@ -16,6 +16,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from mmsa_lib.labels import EMOTIONS
+
 FPS = Fraction(24_000, 1001)
 RATE = 48_000
 GRAIN_SHIFTS = 64
@@ -164,8 +166,8 @@ def write_set(
         table = csv.writer(file)
         table.writerow(COLUMNS)
         for i in range(clips):
-            emotion = ("neutral", "joy", "neutral", "anger")[i % 4]
-            sentiment = {"neutral": "neutral", "joy": "positive", "anger": "negative"}[emotion]
+            emotion = EMOTIONS[i % len(EMOTIONS)]
+            sentiment = {"neutral": "neutral", "joy": "positive"}.get(emotion, "negative")
             table.writerow([lines[i % len(lines)], "Ada", emotion, sentiment, i // 10, i % 10])
             lasting = float(np.clip(rng.lognormal(math.log(2.46), 0.79), 0.3, 20))
             films[i % 3].cut(root / "train_splits" / f"dia{i // 10}_utt{i % 10}.mp4", i, lasting)

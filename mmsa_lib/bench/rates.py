@@ -75,7 +75,7 @@ def starting(data: Path, rows: int) -> dict[str, float]:
         dataset = MELDDataset(crowd, modalities=["audio"])
         shards = features._shards(dataset, model, Path(folder) / "kept", "no")
         for chunk in shards.chunks("audio"):
-            shards.write("audio", chunk, [torch.ones(1)] * len(chunk), {})
+            shards.write("audio", chunk, [torch.ones(1) for _ in chunk], {})
         started = time.perf_counter()
         effort, _ = features.fill(MELDDataset(crowd, modalities=["audio"]), model, Path(folder) / "kept")
         seconds = time.perf_counter() - started
