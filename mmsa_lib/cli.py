@@ -60,6 +60,7 @@ def train(
     accumulate: Annotated[int | None, typer.Option(min=1, help="batches that make up one step")] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None,
     backbone_learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None,
+    schedule: Annotated[str | None, typer.Option(help="of the learning rates: plateau or linear")] = None,
     patience: Annotated[int | None, typer.Option(min=0, help="epochs before the rate falls tenfold")] = None,
     early_stopping: Annotated[int | None, typer.Option(min=1, help="epochs without a better one to end")] = None,
     class_weights: Annotated[str | None, typer.Option(help="none, sqrt, inverse or effective")] = None,
@@ -84,12 +85,13 @@ def train(
     from mmsa_lib.class_weights import SCHEMES
     from mmsa_lib.context import READERS
     from mmsa_lib.encoders import POOLINGS
-    from mmsa_lib.trainer import PRECISIONS, SELECTIONS
+    from mmsa_lib.trainer import PRECISIONS, SCHEDULES, SELECTIONS
 
     _check("--preset", preset, PRESETS)
     _check("--class-weights", class_weights, SCHEMES)
     _check("--pooling", pooling, POOLINGS)
     _check("--context-reader", context_reader, READERS)
+    _check("--schedule", schedule, SCHEDULES)
     _check("--selection", selection, SELECTIONS)
     _check("--precision", precision, PRECISIONS)
     changes = {
@@ -102,6 +104,7 @@ def train(
         "accumulate": accumulate,
         "learning_rate": learning_rate,
         "backbone_learning_rate": backbone_learning_rate,
+        "schedule": schedule,
         "patience": patience,
         "early_stopping": early_stopping,
         "class_weights": class_weights,

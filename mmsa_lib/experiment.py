@@ -197,6 +197,7 @@ def build_trainer(
         weight_decay=preset.weight_decay,
         label_smoothing=preset.label_smoothing,
         class_weights=preset.class_weights,
+        schedule=preset.schedule,
         patience=preset.patience,
         selection=preset.selection,
         early_stopping=preset.early_stopping,

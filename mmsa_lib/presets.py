@@ -32,6 +32,7 @@ class Preset:
     weight_decay: float = 1e-5
     label_smoothing: float = 0.05
     class_weights: str = "none"
+    schedule: str = "plateau"  # of the learning rates; or linear
     patience: int = 4
     ema_decay: float | None = 0.98
     selection: str = "emotion_weighted_f1"

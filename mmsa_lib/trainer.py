@@ -33,6 +33,8 @@ LABELS = {"emotion": "emotion_label", "sentiment": "sentiment_label"}
 CHECKPOINT = "checkpoint.pt"
 PRECISIONS = ("no", "bf16", "fp16")
 SELECTIONS = ("loss", "emotion_weighted_f1")
+SCHEDULES = ("plateau", "linear")
+WARMUP = 0.06  # share of all steps in which a linear schedule rises
 Losses = dict[str, float]
 Metrics = dict[str, float]
 
@@ -46,7 +48,9 @@ class MultimodalTrainer:
         learning_rate, weight_decay: of Adam; `backbone_learning_rate` is for fine-tuned backbones.
         label_smoothing: e of the cross-entropy; the true class gets 1 - e + e/K, the others e/K.
         class_weights: a scheme of `compute_class_weights`, its result, or None for no weights.
-        patience: epochs without a better validation loss before the learning rate falls tenfold.
+        schedule: of the learning rates: `plateau`, or `linear`, a short rise and a straight fall to zero at the
+            end of the epochs that `fit` is asked for, the usual way to fine-tune a pretrained transformer.
+        patience: epochs without a better validation loss before a plateau makes the learning rate fall tenfold.
         selection: what makes an epoch the best one: validation `loss` or `emotion_weighted_f1`.
         early_stopping: epochs without a better one before training ends; None never stops early.
         max_grad_norm: gradients are scaled down to this norm; None leaves them.
@@ -67,6 +71,7 @@ class MultimodalTrainer:
         weight_decay: float = 1e-5,
         label_smoothing: float = 0.05,
         class_weights: str | Mapping[str, Tensor] | None = "inverse",
+        schedule: str = "plateau",
         patience: int = 2,
         selection: str = "loss",
         early_stopping: int | None = None,
@@ -78,6 +83,8 @@ class MultimodalTrainer:
     ) -> None:
         if selection not in SELECTIONS:
             raise ValueError(f"selection must be one of {', '.join(SELECTIONS)}, not {selection!r}")
+        if schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {schedule!r}")
         self.accelerator = accelerator or processes.accelerator()
         self.batch_sampler = train_loader.batch_sampler
         if isinstance(self.batch_sampler, DialogueBatchSampler):
@@ -98,7 +105,13 @@ class MultimodalTrainer:
         self.model, self.optimizer, self.train_loader, self.val_loader = self.accelerator.prepare(
             model, optimizer, train_loader, val_loader
         )
-        self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=patience)
+        self.total_steps: int | None = None  # known when `fit` is
+        self.linear = schedule == "linear"
+        self.scheduler = (
+            torch.optim.lr_scheduler.LambdaLR(optimizer, self._linear_rate)
+            if self.linear
+            else torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=patience)
+        )
         self.selection, self.early_stopping, self.max_grad_norm = selection, early_stopping, max_grad_norm
         self.average = None if ema_decay is None else WeightAverage(self.unwrapped.trained_state(), ema_decay)
         self.run_dir = Path(run_dir) if run_dir is not None else None
@@ -126,11 +139,24 @@ class MultimodalTrainer:
                     self.accelerator.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
-                if self.average is not None and self.accelerator.sync_gradients:
-                    self.average.update()
+                if self.accelerator.sync_gradients:
+                    self._after_step()
             outputs.append(self._gather(logits, batch))
         self.epoch += 1
         return self._summary(self._joined(outputs))
+
+    def _after_step(self) -> None:
+        if self.linear:
+            self.scheduler.step()
+        if self.average is not None:
+            self.average.update()
+
+    def _linear_rate(self, step: int) -> float:
+        """The share of its learning rate that a step is taken with."""
+        if self.total_steps is None:
+            return 1.0
+        rise = max(1.0, WARMUP * self.total_steps)
+        return max(0.0, min(1.0, (step + 1) / rise, (self.total_steps - step) / max(1.0, self.total_steps - rise)))
 
     def evaluate(self, loader: DataLoader, phase: str = "val") -> tuple[Losses, Metrics]:
         """Losses and metrics of the whole split, each utterance counted once (no mean of batches)."""
@@ -192,8 +218,13 @@ class MultimodalTrainer:
         With a run directory it first goes on from what an earlier, interrupted call left there
         (`resume=False` starts over).
         """
+        accumulate = self.accelerator.gradient_accumulation_steps
+        self.total_steps = epochs * math.ceil(len(self.train_loader) / accumulate)
         if self.run_dir is not None and resume:
             self._resume()
+        if self.linear:  # which knows only now where it ends
+            for group, rate in zip(self.optimizer.param_groups, self.scheduler.base_lrs, strict=True):
+                group["lr"] = rate * self._linear_rate(self.scheduler.last_epoch)
         with _Events(self.run_dir if self.accelerator.is_main_process else None) as events:
             while self.epoch < epochs and not self._stopped():
                 row = self._one_epoch()
@@ -212,7 +243,8 @@ class MultimodalTrainer:
             raise TrainingError(
                 f"the loss of epoch {self.epoch} is not a number; lower the learning rate, or train with precision no"
             )
-        self.scheduler.step(results["val"][0]["total"])
+        if not self.linear:
+            self.scheduler.step(results["val"][0]["total"])
         row: dict[str, float] = {"epoch": self.epoch, "learning_rate": rate}
         for phase, (losses, metrics) in results.items():
             row |= {f"{phase}_loss_{name}": value for name, value in losses.items()}

@@ -175,6 +175,19 @@ def test_early_stopping(datasets):
     assert len(t.fit(50)) <= 10 and t.epoch - t.best["epoch"] == 2
 
 
+def test_a_linear_schedule_rises_shortly_and_falls_to_zero(datasets):
+    used = []
+    linear = trainer(datasets, schedule="linear", learning_rate=0.1)
+    step = linear.optimizer.step
+    linear.optimizer.step = lambda: used.append(linear.optimizer.param_groups[0]["lr"]) or step()
+    linear.fit(8)
+    total = 8 * len(linear.train_loader)
+    rise = max(1, 0.06 * total)
+    expected = [0.1 * min((i + 1) / rise, (total - i) / (total - rise), 1) for i in range(total)]
+    assert used == pytest.approx(expected)
+    assert linear.optimizer.param_groups[0]["lr"] == 0
+
+
 class TestResume:
     @pytest.mark.parametrize("ema_decay", [None, 0.9])
     def test_interrupted_and_uninterrupted_runs_end_with_the_same_weights(self, datasets, tmp_path, ema_decay):
@@ -199,6 +212,21 @@ class TestResume:
         with pytest.raises((StopIteration, TypeError, AttributeError)):
             killed.fit(3)
         resumed = trainer(datasets, run_dir=tmp_path / "cut")
+        resumed.fit(3)
+        for name, tensor in weights_of(expected).items():
+            assert torch.equal(tensor, weights_of(resumed)[name]), name
+
+    def test_killed_on_a_linear_schedule_it_ends_with_the_same_weights(self, datasets, tmp_path, monkeypatch):
+        expected = trainer(datasets, run_dir=tmp_path / "whole", schedule="linear")
+        expected.fit(3)
+        killed = trainer(datasets, run_dir=tmp_path / "cut", schedule="linear")
+        losses = iter(range(len(killed.train_loader) + 1))
+        inner = killed._loss
+        monkeypatch.setattr(killed, "_loss", lambda *given: inner(*given) + 0 * next(losses))
+        with pytest.raises(StopIteration):
+            killed.fit(3)
+        assert killed.epoch == 1
+        resumed = trainer(datasets, run_dir=tmp_path / "cut", schedule="linear")
         resumed.fit(3)
         for name, tensor in weights_of(expected).items():
             assert torch.equal(tensor, weights_of(resumed)[name]), name
