@@ -151,3 +151,11 @@ class TestAudio:
         bands, frames = hidden[:, :, :].amin(dim=2).sum(dim=1), hidden.amin(dim=1).sum(dim=1)
         assert bands.max() in (7, 8, 9) and frames.max() <= 11 and hidden.sum() > 0
         assert torch.equal(augment.eval()(mel, lengths), mel)
+
+
+def test_attention_learns_without_dropout_and_the_rest_with_it():
+    encoder = TextEncoder(MINILM, frozen=False).train()
+    dropouts = {n: m.p for n, m in encoder.backbone.named_modules() if isinstance(m, torch.nn.Dropout)}
+    inside = [p for name, p in dropouts.items() if "attention.self" in name]
+    assert len(inside) == 6 and set(inside) == {0.0}
+    assert {p for name, p in dropouts.items() if "attention.self" not in name} == {0.1}

@@ -49,11 +49,11 @@ RECIPE: dict[str, Any] = {  # how the text encoder is fine-tuned
     "context_reader": "text",
     "context": 6,
     "speaker_names": True,
-    "backbone_learning_rate": 1e-4,
-    "ema_decay": 0.99,
-    "patience": 1,
-    "epochs": 5,
-    "early_stopping": 2,
+    "backbone_learning_rate": 5e-5,
+    "schedule": "linear",
+    "feature_dropout": 0.0,
+    "ema_decay": None,
+    "epochs": 3,
 }
 Found = dict[str, Any]  # what one training gives: best_epoch, epochs, seconds, answers
 
