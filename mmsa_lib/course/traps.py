@@ -5,7 +5,6 @@
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from mmsa_lib.course.session import CHECKOUT
 from mmsa_lib.errors import DataError
+from mmsa_lib.readme import put_between
 
 METADATA_KEY = "mmsa_trap"
 BEGIN, END = "<!-- traps: begin (python -m mmsa_lib.course.traps --write) -->", "<!-- traps: end -->"
@@ -127,18 +127,7 @@ def to_markdown(traps: Iterable[tuple[Path, Trap]]) -> str:
 
 def update_readme(readme: Path, notebooks: Path) -> bool:
     """Put the table between README's two comments; say whether that changed anything."""
-    text = readme.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise DataError(f"{readme}: needs the lines {BEGIN!r} and {END!r} once each")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    new = f"{before}{BEGIN}\n{to_markdown(collect(notebooks.glob('*.ipynb')))}\n{END}{after}"
-    if new == text:
-        return False
-    temporary = readme.with_name(f".{readme.name}.{os.getpid()}.tmp")
-    temporary.write_text(new, encoding="utf-8")
-    os.replace(temporary, readme)
-    return True
+    return put_between(readme, BEGIN, END, to_markdown(collect(notebooks.glob("*.ipynb"))))
 
 
 def main(arguments: list[str]) -> None:
