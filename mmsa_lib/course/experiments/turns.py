@@ -52,6 +52,22 @@ def score_table(parts: Mapping[str, Mapping[str, Any] | None]) -> pd.DataFrame:
     return table.assign(seeds=by_setting.size())
 
 
+def gains_of(*compared: tuple[Mapping[str, Any] | None, str]) -> dict[str, dict[str, dict[str, float]]]:
+    """Stored gains in emotion of (part, compared with): title -> {setting: gain}; what is not stored is left out."""
+    return {
+        f"{part['what'].partition(',')[0]}, against {base}": {s: g["emotion"] for s, g in part["gains"][base].items()}
+        for part, base in compared
+        if part and part["gains"].get(base)
+    }
+
+
+def possible_gains(embedded: Mapping[str, Any]) -> dict[str, float]:
+    """What a reader without error would gain in emotion with the turns of each stored setting of the embedded data."""
+    scores = {window: f1["emotion"] for window, f1 in embedded["allowed"]["text+video+audio"].items()}
+    named = {s: s if s in scores else s.rpartition(", ")[0] for s in embedded["settings"]}  # "3 before, GRU": 3 before
+    return {s: scores[window] - scores["0 before"] for s, window in named.items() if window in scores}
+
+
 def verdict(gain: Mapping[str, float]) -> str:
     """What a difference with its 95 % interval lets one say."""
     low, high = gain["low"], gain["high"]

@@ -36,8 +36,8 @@ LOOKS = {  # setting: colour, dashes, mark
 def same_line(scenes: Mapping[str, pd.DataFrame]) -> Picture:
     """Scenes side by side, a turn a row, each ending in the same line: speaker, words, and how it is felt."""
     figure = picture(10, 2.9)
-    said = []
-    for ax, (title, turns) in zip(figure.subplots(1, len(scenes)), scenes.items(), strict=True):
+    axes, said = figure.subplots(1, len(scenes), squeeze=False)[0], []
+    for ax, (title, turns) in zip(axes, scenes.items(), strict=True):
         ax.axis("off")
         ax.set(xlim=(0, 10), ylim=(len(turns) - 0.45, -0.55), title=title)
         for y, row in enumerate(turns.itertuples()):
@@ -85,8 +85,9 @@ def reaches(panels: Mapping[str, np.ndarray], dialogue: np.ndarray) -> Picture:
     """Whether a turn (column) reaches the answer for another (row): title -> (B, B) bool; what must not is crossed."""
     figure = picture(10, 3.5)
     forbidden = np.triu(np.ones((len(dialogue),) * 2, dtype=bool), 1) | (dialogue[:, None] != dialogue)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     colors, said = ListedColormap(["white", "#9B92D0", OTHER]), []
-    for ax, (title, found) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+    for ax, (title, found) in zip(axes, panels.items(), strict=True):
         ax.imshow(found * 1 + (found & forbidden), cmap=colors, vmin=0, vmax=2)
         for i, j in np.argwhere(found & forbidden):
             ax.text(j, i, "×", ha="center", va="center", color="white", weight="bold")
@@ -192,7 +193,7 @@ def needed(result: Mapping, settings: Sequence[str], part: str = "all shown") ->
 def gains(parts: Mapping[str, Mapping[str, Mapping[str, float]]], possible: Mapping[str, float]) -> Picture:
     """Gains with their intervals, a row a setting under the name of its part; diamonds: what would be possible.
 
-    `parts` maps a title to {setting: {difference, low, high}}; `possible` maps settings of the first part.
+    `parts` maps a title to {setting: {difference, low, high}}; `possible` is about the settings of the first part.
     """
     rows = sum(len(part) + 1 for part in parts.values())
     figure = picture(9, 0.9 + 0.3 * rows)
