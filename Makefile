@@ -42,8 +42,8 @@ lint: $(INSTALLED)  ## check style and formatting
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 
-bench: $(INSTALLED)  ## measure speed and memory
-	$(VENV)/bin/python -m mmsa_lib.bench
+bench: $(INSTALLED)  ## measure speed against the usual way (WRITE=1 also keeps the results in README.md)
+	$(VENV)/bin/python -m mmsa_lib.bench $(if $(WRITE),--write)
 
 lock:  ## resolve requirements.lock again after a change to pyproject.toml (needs uv; keeps the pins that still fit)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/ (or UV=/path/to/uv)" >&2; exit 1; }
