@@ -29,6 +29,7 @@ from mmsa_lib.speech import Spoken
 AROUND = 0.4  # seconds of picture and sound before and after the speech that are read with it, as in MELD's clips
 WINDOW = 5.0  # seconds that are read at a time where nobody speaks
 BATCH = 8  # utterances read at once
+STEP = 64  # frames; spectrograms are padded to a multiple of it
 
 
 @dataclass(frozen=True)
@@ -252,6 +253,10 @@ class _Reader:
         if first >= end:
             return []
         batch = collate([part.item for part in parts], self.dataset.pad_token_id)
+        if batch["audio_features"] is not None:
+            # The model is blind to padding, but torch keeps a convolution's plan for every length it has met.
+            excess = -batch["audio_features"].shape[2] % STEP
+            batch["audio_features"] = torch.nn.functional.pad(batch["audio_features"], (0, excess))
         logits = self.model(**{name: batch[name] for name in MODEL_INPUTS})
         return [
             Utterance(

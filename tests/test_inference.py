@@ -14,6 +14,7 @@ from mmsa_lib.errors import DataError, MediaError
 from mmsa_lib.experiment import build_model
 from mmsa_lib.inference import predict, read_video, windows
 from mmsa_lib.media import SAMPLE_RATE, read_clip, write_clip
+from mmsa_lib.model import MultimodalSentimentModel
 from mmsa_lib.presets import PRESETS
 from mmsa_lib.runs import write_json
 from mmsa_lib.speech import Spoken
@@ -109,6 +110,25 @@ def test_many_utterances_are_read_in_order_and_in_batches(run, dialogue, told):
     told(Spoken(0.3 * 9, 0.3 * 9 + 0.25, "Word 9."))
     (alone,) = read_video(run, dialogue, progress=False).utterances
     assert list(alone.emotion.values()) == pytest.approx(list(reading.utterances[9].emotion.values()), abs=1e-4)
+
+
+def test_few_lengths_reach_the_audio_network_and_change_nothing(run, dialogue, told, monkeypatch):
+    spoken = [Spoken(0.2 * i, 0.2 * i + 0.5 + 0.03 * i, "No.") for i in range(3)]
+    told(*spoken)
+    shapes = []
+    inner = MultimodalSentimentModel.forward
+
+    def noted(self, **inputs):
+        shapes.append(inputs["audio_features"].shape[2])
+        return inner(self, **inputs)
+
+    monkeypatch.setattr(MultimodalSentimentModel, "forward", noted)
+    padded = read_video(run, dialogue).utterances
+    monkeypatch.setattr(inference, "STEP", 1)
+    exact = read_video(run, dialogue).utterances
+    assert shapes[0] % 64 == 0 and shapes[1] % 64
+    for one, other in zip(padded, exact, strict=True):
+        assert one.emotion == pytest.approx(other.emotion, abs=1e-5)
 
 
 @pytest.mark.parametrize("future", [0, 2])
