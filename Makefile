@@ -25,8 +25,9 @@ train: $(INSTALLED)  ## train and test the multimodal model on the embedded data
 test notebooks: export OMP_NUM_THREADS = 1
 test notebooks: export HF_HUB_OFFLINE = 1
 test notebooks: export TOKENIZERS_PARALLELISM = false
-test: $(INSTALLED)  ## run the unit tests, then every notebook untouched and with its solutions
-	$(VENV)/bin/pytest -n 2 --dist loadfile tests --ignore tests/test_notebooks_solved.py
+test: $(INSTALLED)  ## run the unit tests, whole programs, then every notebook untouched and with its solutions
+	$(VENV)/bin/pytest -n 2 --dist loadfile tests --ignore tests/test_notebooks_solved.py -m "not end_to_end"
+	$(VENV)/bin/pytest -n 2 --dist loadfile tests --ignore tests/test_notebooks_solved.py -m end_to_end
 ifneq ($(NOTEBOOKS),)
 	$(VENV)/bin/pytest --nbmake -n 2 notebooks
 	$(VENV)/bin/pytest -n 2 tests/test_notebooks_solved.py

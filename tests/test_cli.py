@@ -14,6 +14,8 @@ from worlds import write_world
 from mmsa_lib import cli
 from mmsa_lib.cli import main
 
+pytestmark = pytest.mark.end_to_end
+
 ROOT = Path(__file__).resolve().parent.parent
 VIDEO = ["--finetune", "video", "--from-scratch", "video"]
 

@@ -12,6 +12,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from mmsa_lib.course.execute import write
 
+pytestmark = pytest.mark.end_to_end
+
 ROOT = Path(__file__).resolve().parents[1]
 COUNT = "from pathlib import Path\nwith Path('count').open('a') as file:\n    file.write('x')\n"
 

@@ -19,6 +19,8 @@ from mmsa_lib.course.execute import NotebookFailed, clean, compact, digest, read
 from mmsa_lib.course.lessons import setup_cell
 from mmsa_lib.errors import DataError
 
+pytestmark = pytest.mark.end_to_end
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -31,6 +31,8 @@ from mmsa_lib.mini.build import (
 from mmsa_lib.mini.tables import SPLITS
 from mmsa_lib.mini.world import draw_split, draw_world
 
+pytestmark = pytest.mark.end_to_end
+
 DATA = Path(__file__).parents[1] / "data" / "mini"
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="eSpeak NG is not installed")
 

@@ -16,6 +16,8 @@ from mmsa_lib import experiment
 from mmsa_lib.presets import PRESETS
 from mmsa_lib.processes import this_process
 
+pytestmark = pytest.mark.end_to_end
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -14,6 +14,8 @@ from torture import DAMAGE, damage, is_bug, outcomes, tree, try_clip, try_table,
 from mmsa_lib.errors import DataError
 from mmsa_lib.meld import load_meld
 
+pytestmark = pytest.mark.end_to_end
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
