@@ -45,12 +45,14 @@ def subset_logits(
     model.eval()
     said = {subset: [] for subset in (subsets(model.modalities) if sets is None else sets)}
     rows = []
-    for batch in make_loader(dataset, batch_size):
-        rows.append(batch["row"])
+    for batch in make_loader(dataset, batch_size, **getattr(model, "excerpts", {})):
+        judged = batch.get("judged", torch.ones_like(batch["row"], dtype=torch.bool))
+        rows.append(batch["row"][judged])
         inputs = {name: _to(batch[name], device) for name in MODEL_INPUTS if name in batch}
         for subset, answers in said.items():
             shown = torch.tensor([m in subset for m in MODALITIES], device=device)
-            answers.append(model(**inputs | {"modality_mask": inputs["modality_mask"] & shown}))
+            logits = model(**inputs | {"modality_mask": inputs["modality_mask"] & shown})
+            answers.append({head: tensor[judged.to(device)] for head, tensor in logits.items()})
     _, first = np.unique(
         torch.cat(rows).numpy(), return_index=True
     )  # dialogues kept together: back to the table's order

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from mmsa_lib.dataset import MELDDataset, make_loader
 from mmsa_lib.errors import DataError, MediaError
@@ -150,7 +151,7 @@ def train(
     extracted = time.perf_counter()
     trainer = build_trainer(preset, model, datasets, run_dir, progress)
     history = trainer.fit(preset.epochs)
-    outputs = trainer.predict(_test_loader(datasets["test"]))
+    outputs = trainer.predict(_test_loader(datasets["test"], model))
     train_labels = {
         "emotion": datasets["train"].emotion_labels,
         "sentiment": datasets["train"].sentiment_labels,
@@ -191,7 +192,7 @@ def build_trainer(
             past=preset.context,
             future=preset.future,
         ),
-        _test_loader(datasets["dev"]),
+        _test_loader(datasets["dev"], model),
         learning_rate=preset.learning_rate,
         backbone_learning_rate=preset.backbone_learning_rate,
         weight_decay=preset.weight_decay,
@@ -208,8 +209,8 @@ def build_trainer(
     )
 
 
-def _test_loader(dataset: MELDDataset):
-    return make_loader(dataset, EVALUATION_BATCH)
+def _test_loader(dataset: MELDDataset, model: MultimodalSentimentModel) -> DataLoader:
+    return make_loader(dataset, EVALUATION_BATCH, **model.excerpts)
 
 
 # ------------------------------------------------------------------------------------------- testing
@@ -247,7 +248,7 @@ def known_ceiling(data: str | Path, modalities: Sequence[str]) -> dict | None:
 
 def predict_dataset(model: MultimodalSentimentModel, dataset: MELDDataset) -> dict[str, Tensor]:
     """Logits and labels of all utterances, as `MultimodalTrainer.predict` gives them."""
-    loader = _test_loader(dataset)
+    loader = _test_loader(dataset, model)
     return MultimodalTrainer(model, loader, loader, class_weights=None, progress=False).predict(loader)
 
 

@@ -201,6 +201,17 @@ class MultimodalSentimentModel(
             mask = mask & ((noise >= self.modality_dropout) | luckiest)
         return dict(zip(MODALITIES, mask.unbind(dim=1), strict=True))
 
+    @property
+    def excerpts(self) -> dict[str, int]:
+        """How `make_loader` cuts dialogues for this model to answer; whole ones if empty.
+
+        A text encoder that reads other turns is to see what it has learned from: a turn and those around it. In a
+        whole dialogue the turns around would have read turns further away. Other models would answer the same.
+        """
+        text = dict(self.encoders.items()).get("text")
+        reads = text is not None and (text.past or text.future)
+        return {"excerpt": 1, "past": text.past, "future": text.future} if reads else {}
+
     # ------------------------------------------------------------------------------------ saving
 
     def frozen_backbones(self) -> dict[str, nn.Module]:

@@ -1,11 +1,13 @@
 """Context: who sees which turn, and that nobody sees anything else."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from worlds import feature_dataset, tokens
 
 from mmsa_lib import MultimodalSentimentModel, MultimodalTrainer, TextEncoder
+from mmsa_lib.attribution import subset_logits
 from mmsa_lib.backbones import MINILM
 from mmsa_lib.context import (
     OTHER,
@@ -17,9 +19,9 @@ from mmsa_lib.context import (
     pack_turns,
     turn_windows,
 )
-from mmsa_lib.dataset import DialogueBatchSampler, make_loader
+from mmsa_lib.dataset import DialogueBatchSampler, MELDDataset, make_loader
 from mmsa_lib.errors import DataError
-from mmsa_lib.experiment import build_model
+from mmsa_lib.experiment import build_model, predict_dataset
 from mmsa_lib.presets import Preset
 
 DIALOGUE = torch.tensor([0, 0, 0, 0, 3, 3, 1])
@@ -316,6 +318,34 @@ def test_a_fine_tuned_text_encoder_reads_turns_even_where_one_has_no_words():
     assert torch.isfinite(logits["emotions"]).all()
     model.train()(**inputs, modality_mask=mask, dialogue=DIALOGUE)["emotions"].sum().backward()
     assert model.encoders["text"].backbone.encoder.layer[0].output.dense.weight.grad.abs().sum() > 0
+
+
+def test_a_reader_of_words_answers_from_what_it_may_see():
+    """In excerpts of one turn nothing reaches it from further away, whatever the layers hand on."""
+    torch.manual_seed(0)
+    model = MultimodalSentimentModel(modalities=["text"], finetune=["text"], context=1, context_reader="text").eval()
+    assert model.excerpts == {"excerpt": 1, "past": 1, "future": 0}
+    assert MultimodalSentimentModel(modalities=["audio"], context=1).excerpts == {}
+    table = pd.DataFrame(
+        {
+            "split": "test",
+            "dialogue_id": 0,
+            "speaker": "Ann",
+            "text": ["Never.", "Why not?", "Because.", "Oh."],
+            "clip": None,
+            "emotion": "neutral",
+            "sentiment": "neutral",
+        }
+    )
+    changed = table.assign(text=["Always!", *table["text"][1:]])
+    one, other = (
+        predict_dataset(model, MELDDataset(t, modalities=["text"], dialogues=True))["emotions"]
+        for t in (table, changed)
+    )
+    moved = (one - other).abs().amax(dim=1) > 1e-5
+    assert moved.tolist() == [True, True, False, False]
+    logits = subset_logits(model, sets[0], [("text",)])
+    torch.testing.assert_close(torch.tensor(logits[("text",)]["emotions"]), one, atol=1e-5, rtol=1e-4)
 
 
 def test_words_of_other_turns_want_a_text_encoder_that_learns():
