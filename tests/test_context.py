@@ -338,10 +338,8 @@ def test_a_reader_of_words_answers_from_what_it_may_see():
         }
     )
     changed = table.assign(text=["Always!", *table["text"][1:]])
-    one, other = (
-        predict_dataset(model, MELDDataset(t, modalities=["text"], dialogues=True))["emotions"]
-        for t in (table, changed)
-    )
+    sets = [MELDDataset(t, modalities=["text"], dialogues=True) for t in (table, changed)]
+    one, other = (predict_dataset(model, each)["emotions"] for each in sets)
     moved = (one - other).abs().amax(dim=1) > 1e-5
     assert moved.tolist() == [True, True, False, False]
     logits = subset_logits(model, sets[0], [("text",)])
