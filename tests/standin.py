@@ -13,7 +13,6 @@ import math
 import shutil
 import tarfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
