@@ -131,7 +131,7 @@ def imported_packages(path: Path) -> set[str]:
 
 
 def test_every_import_is_a_declared_dependency() -> None:
-    """Course and data-making code may also use the extras, `speech` the one of its name; the rest only the core.
+    """Course, data-making and bench code may also use the extras, `speech` the one of its name; the rest only the core.
 
     IPython is exempt: what imports it is called by IPython, so it is there.
     """
@@ -141,7 +141,7 @@ def test_every_import_is_a_declared_dependency() -> None:
     undeclared = []
     for path in sorted(PACKAGE.rglob("*.py")):
         place = path.relative_to(PACKAGE).parts[0]
-        allowed = everything if place in ("course", "mini") else speech if place == "speech.py" else core
+        allowed = everything if place in ("course", "mini", "bench") else speech if place == "speech.py" else core
         for name in imported_packages(path) - set(sys.stdlib_module_names) - {"mmsa_lib", "IPython"}:
             if allowed.isdisjoint(canonicalize_name(found) for found in providers.get(name, [])):
                 undeclared.append(f"{path.relative_to(ROOT)} imports {name}")
