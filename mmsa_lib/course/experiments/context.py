@@ -342,6 +342,7 @@ def words(data: str, seeds: int, settings: Sequence[str]) -> None:
         return in_run_directory(preset, data, place(part, setting, preset.seed).with_suffix(""))
 
     complete(part, data, seeds, settings or ["6 before, words"], train)
+    write_json(RESULTS / "10_context_words.json", summarize(part, data))
 
 
 def main(arguments: Sequence[str]) -> None:
