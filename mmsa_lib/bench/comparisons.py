@@ -3,10 +3,10 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from statistics import median
 from unittest.mock import patch
 
 import av
@@ -33,14 +33,14 @@ Work = Callable[[], object]
 
 
 def side_by_side(*ways: Work, repeats: int) -> list[float]:
-    """Median seconds of each, run in turn: a busy machine slows all alike."""
+    """The least seconds of each, run in turn: whatever else the machine does only adds to them."""
     times: list[list[float]] = [[] for _ in ways]
     for _ in range(repeats):
         for way, measured in zip(ways, times, strict=True):
             start = time.perf_counter()
             way()
             measured.append(time.perf_counter() - start)
-    return [median(measured) for measured in times]
+    return [min(measured) for measured in times]
 
 
 def importing(repeats: int = 9) -> Row:
@@ -77,11 +77,11 @@ def clip_inputs(data: Path, clips: int = 16, repeats: int = 5, video_backbone: s
     for i in range(len(table)):
         assert_alike(ours[i], loading[i])
 
-    def every(dataset: MELDDataset) -> Work:
-        return lambda: [dataset[i] for i in range(len(dataset))]
+    def ways(i: int) -> list[Work]:
+        loaded = [partial(dataset.__getitem__, i) for dataset in (ours, loading, quickest, single)]
+        return [*loaded, partial(bare_decode, table["clip"].iat[i])]
 
-    ways = [every(ours), every(loading), every(quickest), every(single), lambda: bare_decode(table["clip"])]
-    whole = [total / len(table) for total in side_by_side(*ways, repeats=repeats)]
+    whole = np.mean([side_by_side(*ways(i), repeats=repeats) for i in range(len(table))], axis=0).tolist()
     note = (
         f"mean of {len(table)} clips, decoded with {cv2.getNumThreads()} threads each; "
         f"{whole[2] / whole[0]:.2f} times if OpenCV converts only the wanted pictures"
@@ -100,14 +100,13 @@ def assert_alike(ours: dict, other: dict) -> None:
     torch.testing.assert_close(ours["audio_features"], other["audio_features"], atol=0.05, rtol=0.05)
 
 
-def bare_decode(clips: Iterable[Path], threads: int = 1) -> None:
-    """Decode every picture and every piece of sound of files, and do nothing with them."""
-    for clip in clips:
-        with av.open(str(clip)) as container:
-            for stream in container.streams.video:
-                stream.thread_type, stream.codec_context.thread_count = "NONE" if threads == 1 else "AUTO", threads
-            for packet in container.demux():
-                packet.decode()
+def bare_decode(clip: Path) -> None:
+    """Decode every picture and every piece of sound of a file in one thread, and do nothing with them."""
+    with av.open(str(clip)) as container:
+        for stream in container.streams.video:
+            stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+        for packet in container.demux():
+            packet.decode()
 
 
 def decoded_share(dataset: MELDDataset) -> float:
