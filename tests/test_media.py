@@ -68,6 +68,12 @@ def test_leaving_frames_undecoded_changes_no_pixel(plain, decoded):
     assert len(every) == 60 and len(decoded) < 50
 
 
+def test_nothing_is_decoded_behind_the_last_frame_asked_for(plain, decoded):
+    clip = read_clip(plain, num_frames=1)
+    assert clips.frame_numbers(clip.frames, 60) == [30]
+    assert len(decoded) < 36 and clip.duration == pytest.approx(2.4, abs=0.05)
+
+
 def test_every_frame_in_order(plain):
     clip = read_clip(plain, num_frames=None, audio=False)
     assert clips.frame_numbers(clip.frames, 60) == list(range(60))
