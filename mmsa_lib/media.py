@@ -171,7 +171,7 @@ def _spread(items: Sequence[int], count: int) -> set[int]:
 
 def _decode(reader: "_Reader", pictures: "_Pictures", sound: "_Sound | None" = None) -> None:
     """Send every packet of the reader's streams through its decoder, once."""
-    to_come = len(pictures.wanted) if pictures.by_time else 0
+    to_come = set(pictures.wanted) if pictures.by_time else set()
     for packet in reader.packets():
         is_video = reader.video is not None and packet.stream_index == reader.video.index
         if is_video and pictures.by_time:
@@ -180,7 +180,7 @@ def _decode(reader: "_Reader", pictures: "_Pictures", sound: "_Sound | None" = N
             # Nothing is predicted from a non-reference frame: one nobody asked for need not be decoded.
             wanted = packet.pts in pictures.wanted
             packet.stream.codec_context.skip_frame = "DEFAULT" if wanted else "NONREF"
-            to_come -= wanted
+            to_come.discard(packet.pts)
         for frame in _frames(packet.stream, packet):
             pictures.add(frame, reader) if is_video else sound.add(frame, reader.heard_at(frame))
     for frame in _frames(reader.video, None):

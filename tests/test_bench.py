@@ -145,12 +145,15 @@ def test_times_have_suitable_units():
 
 def test_the_plan_is_arithmetic():
     text = plan.to_markdown(RATES, hours=10_000, cores=1_000)
+    assert "e+" not in text
     rows = {line.split(" | ")[0].strip("| "): line for line in text.splitlines()}
     assert "10,000,000 |" in rows["clips"]
     assert "10 TB" in rows["files to read"]
     assert "278 core-hours" in rows["decoding to frames and log-mel"]
     assert "2.81 hours" in rows["all three, on 1,000 cores"]
     assert "900 GB in 156,250 shards" in rows["audio features"]
+    assert "33.3 minutes in every process" in rows["start of a process, one modality"]
+    assert "10 GB in every process" in rows["the table in memory"]
     assert "300,000, so 34 parts" in rows["clips in a part that starts within 60 s"]
 
 

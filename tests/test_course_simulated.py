@@ -94,6 +94,12 @@ class TestStoredGains:
         found = turns.gains_of((part, "none"), (part, "alone"), (None, "none"))
         assert found == {"MELD text, against none": {"1 before": GAIN}}
 
+    def test_a_frozen_and_a_learned_encoder_have_titles_of_their_own(self):
+        frozen, learned = ({"what": f"MELD text, {how}", "gains": {"none": {"6 before": {"emotion": GAIN}}}}
+                           for how in ("frozen MiniLM, test", "MiniLM fine-tuned, test"))  # fmt: skip
+        found = turns.gains_of((frozen, "none"), (learned, "none"))
+        assert [*found] == ["MELD text, against none", "MELD text, fine-tuned, against none"]
+
     def test_a_setting_may_gain_what_its_window_allows(self):
         allowed = {"0 before": 0.5, "3 before": 0.6, "3 before, 3 after": 0.7}
         settings = ["none", "3 before", "3 before, GRU", "3 before, 3 after", "3 before, whole dialogues"]

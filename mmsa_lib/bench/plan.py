@@ -21,19 +21,20 @@ def to_markdown(rates: Mapping[str, float], hours: float, cores: int) -> str:
     lines.append(f"| files to read | {bytes_of(rates['file'])} | {bytes_of(clips * rates['file'])} |")
     names = {"decode": "decoding to frames and log-mel", "video": "R3D-18", "text": "BERT-base"}
     for key, name in names.items():
-        lines.append(f"| {name} | {1e3 * rates[key]:,.3g} ms of a core | {core_hours(clips * rates[key])} |")
+        lines.append(f"| {name} | {digits(1e3 * rates[key])} ms of a core | {core_hours(clips * rates[key])} |")
     total = clips * sum(rates[key] for key in names)
-    lines.append(f"| all three, on {cores:,} cores | | {total / HOUR / cores:,.3g} hours |")
+    lines.append(f"| all three, on {cores:,} cores | | {digits(total / HOUR / cores)} hours |")
     for modality, size in CHUNK_SIZES.items():
         kept = rates[f"kept_{modality}"]
         amount = f"{bytes_of(clips * kept)} in {ceil(clips / size):,} shards"
         lines.append(f"| {modality} features | {bytes_of(kept)} | {amount} |")
+    start = f"{digits(clips * rates['start'] / 60)} minutes in every process"
+    lines.append(f"| start of a process, one modality | {1e6 * rates['start']:,.0f} µs | {start} |")
+    memory = f"{bytes_of(clips * rates['row_memory'])} in every process"
+    lines.append(f"| the table in memory | {bytes_of(rates['row_memory'])} | {memory} |")
+    whole = digits(clips * rates["epoch"] / HOUR)
     lines.append(
-        f"| start of a process, one modality | {1e6 * rates['start']:,.0f} µs | {core_hours(clips * rates['start'])} |"
-    )
-    lines.append(f"| table in its memory | {bytes_of(rates['row_memory'])} | {bytes_of(clips * rates['row_memory'])} |")
-    lines.append(
-        f"| an epoch from features | {1e3 * rates['epoch']:,.3g} ms | {clips * rates['epoch'] / HOUR:,.3g} hours |"
+        f"| an epoch from features, one machine like this | {digits(1e3 * rates['epoch'])} ms | {whole} hours |"
     )
     part = START_SECONDS / rates["start"]
     lines.append(
@@ -42,8 +43,13 @@ def to_markdown(rates: Mapping[str, float], hours: float, cores: int) -> str:
     return "\n".join(lines)
 
 
+def digits(number: float) -> str:
+    """At least three digits, never in powers of ten."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def core_hours(seconds: float) -> str:
-    return f"{seconds / HOUR:,.3g} core-hours"
+    return f"{digits(seconds / HOUR)} core-hours"
 
 
 def bytes_of(number: float) -> str:

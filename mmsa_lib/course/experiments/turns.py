@@ -55,10 +55,15 @@ def score_table(parts: Mapping[str, Mapping[str, Any] | None]) -> pd.DataFrame:
 def gains_of(*compared: tuple[Mapping[str, Any] | None, str]) -> dict[str, dict[str, dict[str, float]]]:
     """Stored gains in emotion of (part, compared with): title -> {setting: gain}; what is not stored is left out."""
     return {
-        f"{part['what'].partition(',')[0]}, against {base}": {s: g["emotion"] for s, g in part["gains"][base].items()}
+        f"{_title(part['what'])}, against {base}": {s: g["emotion"] for s, g in part["gains"][base].items()}
         for part, base in compared
         if part and part["gains"].get(base)
     }
+
+
+def _title(what: str) -> str:
+    """Which data, and whether the encoder learned with the rest."""
+    return what.partition(",")[0] + (", fine-tuned" if "fine-tuned" in what else "")
 
 
 def possible_gains(embedded: Mapping[str, Any]) -> dict[str, float]:
