@@ -26,6 +26,7 @@ from torch import Tensor
 
 from mmsa_lib import experiment
 from mmsa_lib.course import known_chain
+from mmsa_lib.course.comparing import weighted_f1
 from mmsa_lib.course.experiments.fusion import load, train_one
 from mmsa_lib.dataset import MELDDataset
 from mmsa_lib.errors import DataError
@@ -258,16 +259,10 @@ def row(part: Part, setting: str, seed: int, found: Found, labels: Mapping[str, 
     """One training: what was set, how long it took, weighted F1 of both tasks."""
     seconds = found["seconds"] if found["seconds"] is None else round(found["seconds"])
     about = {"setting": setting, "seed": seed, "best_epoch": found["best_epoch"], "epochs": found["epochs"]}
-    scores = {t: round(weighted_f1(labels[t], undigits(found["answers"][t])), 4) for t in TASKS}
+    scores = {t: round(weighted_f1(labels[t], undigits(found["answers"][t]), len(TASKS[t])), 4) for t in TASKS}
     kept_too = ("known_chain", "answers") if part.keeps_answers else ("known_chain",)
     rest = {k: found[k] for k in kept_too if k in found}
     return about | {"seconds": seconds} | scores | rest
-
-
-def weighted_f1(labels: np.ndarray, answers: np.ndarray) -> float:
-    from sklearn.metrics import f1_score
-
-    return float(f1_score(labels, answers, average="weighted"))
 
 
 def gain(
@@ -294,7 +289,7 @@ def with_chain(datasets: Mapping[str, MELDDataset], found: Found) -> Found:
     scores = {}
     for name, window in {"all before": (None, 0), "all": (None, None)}.items():
         said = known_chain.sharpened(p["emotion"], p["sentiment"], test.dialogue, test.speaker, window)
-        scores[name] = {task: round(weighted_f1(labels[task], said[task]), 4) for task in TASKS}
+        scores[name] = {t: round(weighted_f1(labels[t], said[t], len(TASKS[t])), 4) for t in TASKS}
     return found | {"known_chain": scores}
 
 
