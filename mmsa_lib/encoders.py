@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmsa_lib.backbones import load_text_backbone, load_video_backbone, video_spec
 from mmsa_lib.context import Packs, first_of_rows, mean_of_rows, pack_turns
-from mmsa_lib.layers import MaskedBatchNorm, length_mask, masked_mean
+from mmsa_lib.layers import Conv1d, MaskedBatchNorm, length_mask, masked_mean
 from mmsa_lib.preprocess import standardise
 
 OUTPUT_SIZE = 128
@@ -183,7 +183,7 @@ class AudioBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(in_channels, out_channels, kernel_size=3, padding=1)
+        self.conv = Conv1d(in_channels, out_channels, kernel_size=3, padding=1)
         self.norm = MaskedBatchNorm(out_channels)
         # ceil_mode keeps a clip of one frame alive; behind ReLU the zero padding never wins the maximum
         self.pool = nn.MaxPool1d(2, ceil_mode=True)

@@ -136,7 +136,7 @@ class MultimodalTrainer:
                 logits, batch = _judged(self.model(**_model_inputs(batch)), batch)
                 self.accelerator.backward(self._loss(logits, batch))
                 if self.accelerator.sync_gradients and self.max_grad_norm is not None:
-                    self.accelerator.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+                    self.accelerator.clip_grad_norm_(self._learning(), self.max_grad_norm)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
                 if self.accelerator.sync_gradients:
@@ -144,6 +144,10 @@ class MultimodalTrainer:
             outputs.append(self._gather(logits, batch))
         self.epoch += 1
         return self._summary(self._joined(outputs))
+
+    def _learning(self) -> list[nn.Parameter]:
+        """The parameters that the optimiser changes; to go through all frozen ones in every step takes its time."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def _after_step(self) -> None:
         if self.linear:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmsa_lib.layers import BatchNorm, MaskedBatchNorm, length_mask, masked_mean
+from mmsa_lib.layers import BatchNorm, Conv1d, MaskedBatchNorm, length_mask, masked_mean
 
 LENGTHS = torch.tensor([5, 1, 3])
 
@@ -24,6 +24,21 @@ def test_masked_mean_of_nothing_is_zero_and_has_a_gradient():
     out = masked_mean(x, torch.zeros(1, 3, dtype=torch.bool))
     out.sum().backward()
     assert out.tolist() == [[0, 0]] and torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize(("kernel_size", "padding", "frames"), [(3, 1, 7), (3, 1, 1), (5, 0, 9), (1, 0, 2)])
+def test_conv1d_equals_torchs_in_another_layout(kernel_size, padding, frames):
+    reference, ours = nn.Conv1d(4, 6, kernel_size, padding=padding), Conv1d(4, 6, kernel_size, padding)
+    ours.load_state_dict(reference.state_dict())
+    x, y = (torch.randn(3, 4, frames, generator=torch.Generator().manual_seed(0)).requires_grad_() for _ in range(2))
+    out, expected = ours(x), reference(y)
+    torch.testing.assert_close(out, expected)
+    assert out.transpose(1, 2).is_contiguous()
+    out.square().sum().backward()
+    expected.square().sum().backward()
+    torch.testing.assert_close(x.grad, y.grad)
+    for one, other in zip(ours.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
 
 
 def test_masked_batch_norm_equals_batch_norm_of_the_real_frames():
