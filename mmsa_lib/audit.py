@@ -1,12 +1,11 @@
 """The health of a data set: every clip is opened and decoded, everything odd is counted and named."""
 
-import hashlib
 import json
 import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from mmsa_lib.checksums import digest, read_sums, relative
 from mmsa_lib.errors import DataError
 from mmsa_lib.media import check_clip
 from mmsa_lib.meld import CLIP_SUFFIXES, Layout, find_layout, load_split
@@ -32,6 +32,7 @@ PROBLEMS: dict[str, str] = {
     "over_long": "clips so long that only their start is used",
     "mismatched": "clips that differ from the times of their row by more than a second",
     "same_file": "clips that are another utterance's, byte for byte",
+    "changed": "tables and clips that are not, or no longer, what SHA256SUMS says",
     "extra": "clips without a row",
     "twin": "second versions of test clips (final_videos_test...), which are not used",
 }
@@ -62,12 +63,17 @@ class Finding:
 
 @dataclass
 class Audit:
-    """What was found. `lengths` has a row a usable clip: split, clip, row_seconds (NaN if unknown), clip_seconds."""
+    """What was found.
+
+    `lengths` has a row a usable clip: split, clip, row_seconds (NaN if unknown), clip_seconds. `sums` has the SHA-256
+    of every table and clip, by name as seen from `root`.
+    """
 
     root: Path
     splits: dict[str, dict[str, Any]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     lengths: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sums: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     def to_json(self) -> dict:
@@ -108,11 +114,13 @@ def audit(
     """Open every clip of a data set in worker processes.
 
     A clip that crashes its process, or takes longer than `seconds_per_clip`, is reported as damaged and the rest
-    goes on. `check` replaces `check_file`. Raises DataError if there is no annotation table at all; a table that
-    cannot be read is reported in its split.
+    goes on. `check` replaces `check_file`. Where the folder has a `SHA256SUMS` (see `mmsa_lib.checksums`), files
+    that differ from it are reported, also those whose damage nothing else would tell. Raises DataError if there is
+    no annotation table at all; a table that cannot be read is reported in its split.
     """
     started = time.perf_counter()
     layout = find_layout(root)
+    expected = read_sums(layout.root)
     result = Audit(layout.root)
     files = [file for split in layout.csvs for file in _survey(layout, split, result)]
     paths = [file.path for file in files]
@@ -125,6 +133,9 @@ def audit(
     for file, answer in judged:
         result.findings += _judge(file, answer, longest)
     result.findings += _copies(judged)
+    result.sums = _sums(layout, judged)
+    if expected is not None:
+        result.findings += _changed(layout, result.sums, expected)
     _describe_twins(judged, result)
     result.lengths = _lengths(judged)
     _summarise(result, judged)
@@ -135,10 +146,8 @@ def audit(
 
 
 def check_file(path: Path) -> dict:
-    """`mmsa_lib.media.check_clip` and the SHA-1 of the file; runs in a worker process."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha1").hexdigest()
-    return check_clip(path) | {"sha1": digest}
+    """`mmsa_lib.media.check_clip` and the SHA-256 of the file; runs in a worker process."""
+    return check_clip(path) | {"sha256": digest(path)}
 
 
 # ------------------------------------------------------------------------------------- what there is
@@ -237,10 +246,41 @@ def _copies(judged: Iterable[tuple[_File, Any]]) -> list[Finding]:
     for file, answer in judged:
         if file.kind != "clip" or isinstance(answer, Failure):
             continue
-        original = first.setdefault(answer["sha1"], file)
+        original = first.setdefault(answer["sha256"], file)
         if original is not file:
             detail = f"the same file as {original.split} {original.path.name}"
             found.append(Finding(file.split, "same_file", file.path.name, detail))
+    return found
+
+
+def _sums(layout: Layout, judged: Iterable[tuple[_File, Any]]) -> dict[str, str]:
+    """The SHA-256 of all tables and clips by name; empty where a file cannot even be opened."""
+    paths = {path: None for path in layout.csvs.values()}
+    paths |= {file.path: None if isinstance(answer, Failure) else answer["sha256"] for file, answer in judged}
+    sums = {relative(path, layout.root): known or _digest(path) for path, known in paths.items()}
+    return dict(sorted(sums.items()))
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest(path)
+    except OSError:
+        return ""
+
+
+def _changed(layout: Layout, sums: Mapping[str, str], expected: Mapping[str, str]) -> list[Finding]:
+    """What differs from a list of what is to be there: other content, a file too few, a file too many."""
+    places = {relative(table, layout.root): split for split, table in layout.csvs.items()}
+    folders = {relative(folder, layout.root): split for split, folder in layout.clip_dirs.items() if folder}
+    found = []
+    for name in sorted(sums.keys() | expected.keys()):
+        folder, _, file = name.rpartition("/")
+        split = places.get(name) or folders.get(folder)
+        now = sums[name] if name in sums else _digest(layout.root / name)  # a split without a table was not opened
+        if split is None or now == expected.get(name):  # what has no split is nothing that training reads
+            continue
+        words = "not in the list" if name not in expected else "other content" if now else "not there"
+        found.append(Finding(split, "changed", file, words))
     return found
 
 

@@ -283,11 +283,16 @@ def audit(
     workers: Annotated[int, typer.Option("--workers", help="processes that decode clips", min=1)] = 2,
     picture: Annotated[Path | None, typer.Option(help="also draw the findings, as PNG")] = None,
     seconds_per_clip: Annotated[float, typer.Option(help="after which a clip counts as hanging", min=1)] = 120,
+    remember: Annotated[bool, typer.Option("--remember", help="then keep SHA256SUMS, for later audits")] = False,
 ) -> None:
-    """Open every clip: what is missing, damaged, over-long, silent, unlike its row, or left over."""
+    """Open every clip: what is missing, damaged, over-long, silent, unlike its row or SHA256SUMS, or left over."""
     from mmsa_lib import audit as module
 
     result = module.audit(folder, num_workers=workers, seconds_per_clip=seconds_per_clip)
+    if remember:
+        from mmsa_lib.checksums import write_sums
+
+        write_sums(result.root, result.sums)
     print(module.as_json(result) if as_json else module.as_text(result))
     if picture is not None:
         from mmsa_lib import plots

@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+from mmsa_lib.checksums import digest
 from mmsa_lib.errors import MediaError
 
 
@@ -55,9 +56,14 @@ def check_by_name(path):
         time.sleep(60)
     if path.name == "dia0_utt2.mp4":
         raise RuntimeError("a bug of ours")
+    return find_well(path) | {"sha256": path.name}
+
+
+def find_well(path):
+    """What `mmsa_lib.audit.check_file` answers of a sound clip, whatever the file is; the SHA-256 is its own."""
     sound = {"audio_codec": "aac", "sample_rate": 48_000, "channel_layout": "mono", "audio_seconds": 1.0, "peak": 0.5}
     picture = {"video_codec": "h264", "width": 4, "height": 2, "fps": 24.0, "frames": 24, "video_seconds": 1.0}
-    return sound | picture | {"duration": 1.0, "num_frames": 24, "flaws": 0, "sha1": path.name}
+    return sound | picture | {"duration": 1.0, "num_frames": 24, "flaws": 0, "sha256": digest(path)}
 
 
 def decode_by_name(request):

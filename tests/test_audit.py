@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from clips import counting_frames, cut, encode, flip_bits, tone
-from decoders import check_by_name
+from decoders import check_by_name, find_well
 from standin import FOLDERS, clip_path, twin_path, write_standin
 
 from mmsa_lib import plots
 from mmsa_lib.audit import LONGEST, PROBLEMS, Audit, as_json, as_text, audit
+from mmsa_lib.checksums import SUMS_FILE, read_sums, write_sums
 from mmsa_lib.errors import DataError, MediaError
 from mmsa_lib.media import check_clip, read_clip
 
@@ -188,6 +190,61 @@ def test_clips_that_crash_or_hang_are_reported_and_the_audit_goes_on(tmp_path):
         "dia0_utt2.mp4": "RuntimeError: a bug of ours",
     }
     assert result.splits["train"]["usable"] == 3
+
+
+class TestChecksums:
+    """What differs from SHA256SUMS is told, also where nothing else would tell it."""
+
+    @pytest.fixture
+    def root(self, standin, tmp_path):
+        root = tmp_path / "set"
+        shutil.copytree(standin[0], root)
+        write_sums(root, audit(root, progress=False, check=find_well).sums)
+        return root
+
+    def changes(self, root):
+        found = audit(root, progress=False, check=find_well)
+        return [(f.split, f.clip, f.detail) for f in found.findings if f.problem == "changed"]
+
+    def test_nothing_has_changed(self, root):
+        assert self.changes(root) == []
+
+    def test_other_content_too_few_and_too_many(self, root):
+        table = root / "train_sent_emo.csv"
+        table.write_bytes(table.read_bytes().replace(b"neutral", b"sadness", 1))
+        first, second, *_ = sorted((root / FOLDERS["dev"]).glob("dia*.mp4"))
+        flip_bits(first, 1, seed=0)
+        second.unlink()
+        shutil.copy(first, first.with_name("dia999_utt0.mp4"))
+        assert sorted(self.changes(root)) == sorted([
+            ("dev", first.name, "other content"),
+            ("dev", second.name, "not there"),
+            ("dev", "dia999_utt0.mp4", "not in the list"),
+            ("train", table.name, "other content"),
+        ])  # fmt: skip
+
+    def test_clips_are_compared_although_their_table_cannot_be_read(self, root):
+        (root / "dev_sent_emo.csv").write_bytes(b"nothing")
+        clip = min((root / FOLDERS["dev"]).glob("dia*.mp4"))
+        clip.write_bytes(b"")
+        assert sorted(self.changes(root)) == sorted(
+            [("dev", "dev_sent_emo.csv", "other content"), ("dev", clip.name, "other content")]
+        )
+
+    def test_other_programs_can_write_and_read_the_list(self, root):
+        names = read_sums(root)
+        (root / SUMS_FILE).write_text("".join(f"{d.upper()} *./{n}\r\n" for n, d in names.items()))
+        assert self.changes(root) == []
+        write_sums(root, names)
+        if shutil.which("sha256sum"):
+            subprocess.run(["sha256sum", "--check", "--quiet", "--strict", SUMS_FILE], cwd=root, check=True)
+
+    def test_a_list_that_is_none_is_an_error_that_names_the_line(self, root):
+        with open(root / SUMS_FILE, "a") as file:
+            file.write("0123  short\n")
+        lines = len((root / SUMS_FILE).read_text().splitlines())
+        with pytest.raises(DataError, match=rf"SHA256SUMS: line {lines} is not a SHA-256"):
+            audit(root, progress=False, check=find_well)
 
 
 def test_without_times_nothing_is_mismatched(tmp_path):

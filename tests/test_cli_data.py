@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import sys
 
 import pytest
@@ -58,6 +59,16 @@ class TestAudit:
         report = json.loads(out)
         assert status == 0 and report["splits"]["train"]["problems"]["damaged"] == 1
         assert (tmp_path / "new" / "health.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_what_changed_since_it_was_remembered(self, here, root, tmp_path):
+        copy = tmp_path / "copy"
+        shutil.copytree(root, copy)
+        status, out, _ = here("audit", copy, "--workers", 1, "--remember")
+        assert status == 0 and (copy / "SHA256SUMS").is_file() and "changed (" not in out
+        table = copy / "dev_sent_emo.csv"
+        table.write_bytes(table.read_bytes() + b"\n")
+        status, out, _ = here("audit", copy, "--workers", 1)
+        assert status == 0 and "\nchanged (1)\n  dev dev_sent_emo.csv: other content" in out
 
     @pytest.mark.parametrize("options", [["--workers", "0"], ["--seconds-per-clip", "0"]])
     def test_a_senseless_option_is_one_line(self, here, root, options):

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from mmsa_lib.audit import check_file, flaws
 from mmsa_lib.bench.films import Film, write_film
+from mmsa_lib.checksums import digest
 from mmsa_lib.errors import DataError, MediaError
 from mmsa_lib.media import Clip, read_clip
 from mmsa_lib.meld import read_annotations
@@ -136,7 +137,13 @@ def try_clip(path: Path) -> str:
         return "read, the audit says what is wrong"
     whole = _read(original_of(path))
     same = np.array_equal(clip.frames, whole.frames) and np.array_equal(clip.waveform, whole.waveform)
-    return "read, all as in the original" if same else "read, differs unnoticed"
+    return f"read, {'all as in the original' if same else 'differs'}{told_by_sums(path)}"
+
+
+def told_by_sums(path: Path) -> str:
+    """Whether a SHA256SUMS from before the damage would tell an audit of it; the rest of a sentence."""
+    same = digest(path) == digest(original_of(path))
+    return ", as is the file" if same else ", told by SHA256SUMS alone"
 
 
 def _read(path: Path) -> Clip:
@@ -159,8 +166,8 @@ def try_table(path: Path) -> str:
     assert not table[["emotion", "sentiment"]].isna().any().any()
     whole = read_annotations(original_of(path), "train")
     if len(table) < len(whole):
-        return "read, fewer rows"
-    return "read, all as in the original" if table.equals(whole) else "read, some values differ"
+        return f"read, fewer rows{told_by_sums(path)}"
+    return f"read, {'all as in the original' if table.equals(whole) else 'some values differ'}{told_by_sums(path)}"
 
 
 def outcomes(function: Callable, paths: list[Path], workers: int, progress: bool = False) -> dict[Path, str]:

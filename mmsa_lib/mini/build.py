@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mmsa_lib.checksums import SUMS_FILE, digest, relative, to_lines
 from mmsa_lib.errors import DataError
 from mmsa_lib.media import write_clip
 from mmsa_lib.mini import face, voice
@@ -165,11 +166,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def checksums(folder: Path) -> str:
     """`sha256sum -c` lines for the tables and clips in `folder`."""
     files = sorted([*folder.glob("*.csv"), *folder.glob("*/*.mp4")])
-    return "".join(
-        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(folder).as_posix()}\n"
-        for file in files
-        if not file.name.startswith(".")
-    )
+    return to_lines({relative(file, folder): digest(file) for file in files if not file.name.startswith(".")})
 
 
 def _digest(plan: UtterancePlan) -> str:
@@ -240,6 +237,6 @@ def build(
         rows = annotation_rows([plan for plan in plans if plan.split == split], durations)
         write_atomically(out / f"{split}_sent_emo.csv", to_csv(rows))
     write_atomically(out / "cues.csv", to_csv(cue_rows(plans)))
-    write_atomically(out / "SHA256SUMS", checksums(out).encode())
+    write_atomically(out / SUMS_FILE, checksums(out).encode())
     (out / JOURNAL).unlink(missing_ok=True)
     return plans

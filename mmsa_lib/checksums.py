@@ -1,0 +1,56 @@
+"""`SHA256SUMS`: what the files of a data set are to be, in the form that `sha256sum -c` takes too."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmsa_lib.errors import DataError
+
+SUMS_FILE = "SHA256SUMS"
+_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
+
+
+def digest(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file, 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def relative(path: str | os.PathLike, root: str | os.PathLike) -> str:
+    """How a file is named in the list of a folder: with slashes, seen from there."""
+    return Path(os.path.relpath(path, root)).as_posix()
+
+
+def to_lines(sums: Mapping[str, str]) -> str:
+    """Digests by name -> the content of `SHA256SUMS`."""
+    return "".join(f"{found}  {name}\n" for name, found in sums.items())
+
+
+def read_sums(root: str | os.PathLike) -> dict[str, str] | None:
+    """Digests by name of a folder's `SHA256SUMS`, None where there is none.
+
+    Raises DataError, naming the line, if it is not such a list.
+    """
+    path = Path(root) / SUMS_FILE
+    if not path.is_file():
+        return None
+    sums = {}
+    for number, line in enumerate(path.read_bytes().decode("utf-8", "replace").splitlines(), start=1):
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise DataError(
+                f"{path}: line {number} is not a SHA-256, two spaces and a name; delete or restore the file"
+            )
+        sums[os.path.normpath(found[2]).replace(os.sep, "/")] = found[1].lower()
+    return sums
+
+
+def write_sums(root: str | os.PathLike, sums: Mapping[str, str]) -> Path:
+    """Keep the list in the folder, in place of an older one."""
+    path = Path(root) / SUMS_FILE
+    temporary = path.with_name(f"{SUMS_FILE}.tmp")
+    temporary.write_text(to_lines(sums), encoding="utf-8", newline="\n")
+    temporary.replace(path)
+    return path
