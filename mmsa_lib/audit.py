@@ -66,7 +66,7 @@ class Audit:
     """What was found.
 
     `lengths` has a row a usable clip: split, clip, row_seconds (NaN if unknown), clip_seconds. `sums` has the SHA-256
-    of every table and clip, by name as seen from `root`.
+    of every table and clip, by name as seen from `root`; `compared` tells whether there was a list to compare it with.
     """
 
     root: Path
@@ -74,6 +74,7 @@ class Audit:
     findings: list[Finding] = field(default_factory=list)
     lengths: pd.DataFrame = field(default_factory=pd.DataFrame)
     sums: dict[str, str] = field(default_factory=dict)
+    compared: bool = False
     seconds: float = 0.0
 
     def to_json(self) -> dict:
@@ -82,6 +83,7 @@ class Audit:
         return {
             "root": str(self.root),
             "seconds": round(self.seconds, 1),
+            "compared": self.compared,
             "splits": {split: found | {"problems": problems[split]} for split, found in self.splits.items()},
             "findings": [asdict(finding) for finding in self.findings],
         }
@@ -121,7 +123,7 @@ def audit(
     started = time.perf_counter()
     layout = find_layout(root)
     expected = read_sums(layout.root)
-    result = Audit(layout.root)
+    result = Audit(layout.root, compared=expected is not None)
     files = [file for split in layout.csvs for file in _survey(layout, split, result)]
     paths = [file.path for file in files]
     answers: dict[int, Any] = {}
@@ -371,7 +373,8 @@ def as_text(result: Audit, most: int = 20) -> str:
     for name, style in (("rows", ","), ("usable", ","), ("hours", ".2f")):
         lines.append(_line(name, [format(result.splits[split][name], style) for split in splits], _WORDS[name]))
     counts = [result.counts(split) for split in splits]
-    lines += [_line(name, [c[name] or "-" for c in counts], words) for name, words in PROBLEMS.items()]
+    words = PROBLEMS if result.compared else PROBLEMS | {"changed": "there is no SHA256SUMS to compare with"}
+    lines += [_line(name, [c[name] or "-" for c in counts], words[name]) for name in PROBLEMS]
     lines += [f"{split}: {s['error']}" for split, s in result.splits.items() if "error" in s]
     for problem in PROBLEMS:
         found = [f for f in result.findings if f.problem == problem]

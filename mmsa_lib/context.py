@@ -74,13 +74,23 @@ class DialogueContext(nn.Module):
         self.reader = _Attention(size, past, layers, heads) if reader == "transformer" else _Gru(size, past, future > 0)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, dialogue: Tensor | None = None, speaker: Tensor | None = None) -> Tensor:
-        """x (B, D), dialogue (B,), speaker (B,) -> (B, D); without `dialogue` every row stands alone."""
+    def forward(
+        self, x: Tensor, dialogue: Tensor | None = None, speaker: Tensor | None = None, judged: Tensor | None = None
+    ) -> Tensor:
+        """x (B, D), dialogue (B,), speaker (B,), judged (B,) bool -> (B, D).
+
+        Without `dialogue` every row stands alone. Rows that are not `judged` are seen by others, and come back as
+        they are: their own windows are not read.
+        """
         if dialogue is None:
             dialogue = torch.arange(len(x), device=x.device)
         windows = turn_windows(dialogue, speaker, self.past, self.future)
-        turns = self.norm(x)[windows.rows] + self.distance.weight + self.speaker(windows.speaker)  # (B, W, D)
-        return x + self.dropout(self.reader(turns, windows.real))
+        rows, real, who = windows.rows, windows.real, windows.speaker
+        if judged is not None:
+            rows, real, who = rows[judged], real[judged], who[judged]
+        turns = self.norm(x)[rows] + self.distance.weight + self.speaker(who)  # (J, W, D)
+        read = self.dropout(self.reader(turns, real))  # (J, D)
+        return x + read if judged is None else x.index_put((judged,), read.to(x.dtype), accumulate=True)
 
 
 class _Attention(nn.Module):

@@ -33,6 +33,7 @@ MODEL_INPUTS = (
     "modality_mask",
     "dialogue",
     "speaker",
+    "judged",
 )
 
 

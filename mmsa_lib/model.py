@@ -132,6 +132,7 @@ class MultimodalSentimentModel(
         modality_mask: Tensor | None = None,
         dialogue: Tensor | None = None,
         speaker: Tensor | None = None,
+        judged: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Logits `{"emotions": (B, 7), "sentiments": (B, 3)}`.
 
@@ -145,8 +146,11 @@ class MultimodalSentimentModel(
             dialogue, speaker: (B,) which dialogue a row belongs to (its turns in successive rows, in order) and
                 who speaks (-1 for unknown); only a model with context looks at them, and without `dialogue` it
                 takes every row for a dialogue of its own.
+            judged: (B,) bool, False where nobody will look at the answer: such a row is only there to be seen by
+                others, and a model with context does not read its turns; all are judged by default.
         """
-        fused = self.fuse(text_inputs, video_frames, audio_features, audio_lengths, modality_mask, dialogue, speaker)
+        inputs = text_inputs, video_frames, audio_features, audio_lengths, modality_mask
+        fused = self.fuse(*inputs, dialogue, speaker, judged)
         return {"emotions": self.emotion_head(fused), "sentiments": self.sentiment_head(fused)}
 
     def fuse(
@@ -158,6 +162,7 @@ class MultimodalSentimentModel(
         modality_mask=None,
         dialogue=None,
         speaker=None,
+        judged=None,
     ) -> Tensor:
         """The joint representation (B, 256) that both heads read; arguments as in `forward`."""
         inputs = {"text": text_inputs, "video": video_frames, "audio": audio_features}
@@ -172,7 +177,7 @@ class MultimodalSentimentModel(
                 out = out.index_put((rows,), vectors.to(out.dtype))
             encoded.append(out)
         fused = self.fusion(torch.cat(encoded, dim=1))  # (B, 128 * modalities) -> (B, 256)
-        return fused if self.context is None else self.context(fused, dialogue, speaker)
+        return fused if self.context is None else self.context(fused, dialogue, speaker, judged)
 
     def _encode(self, modality: str, inputs: Inputs, beside: Tensor | None, rows: Tensor) -> Tensor:
         """The chosen rows of one modality as vectors (rows, 128).

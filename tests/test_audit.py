@@ -286,7 +286,7 @@ def test_the_limit_on_length_is_that_of_preprocessing():
 
 def test_the_report_for_programs(found):
     report = json.loads(as_json(found))
-    assert set(report) == {"root", "seconds", "splits", "findings"}
+    assert set(report) == {"root", "seconds", "compared", "splits", "findings"}
     assert set(report["splits"]["test"]["problems"]) == set(PROBLEMS)
     total = sum(sum(split["problems"].values()) for split in report["splits"].values())
     assert total == len(report["findings"]) == len(found.findings)
@@ -326,6 +326,7 @@ def test_an_empty_audit_has_a_report():
     assert json.loads(as_json(Audit(root="nowhere"))) == {
         "root": "nowhere",
         "seconds": 0.0,
+        "compared": False,
         "splits": {},
         "findings": [],
     }

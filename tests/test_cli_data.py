@@ -64,10 +64,11 @@ class TestAudit:
         copy = tmp_path / "copy"
         shutil.copytree(root, copy)
         status, out, _ = here("audit", copy, "--workers", 1, "--remember")
-        assert status == 0 and (copy / "SHA256SUMS").is_file() and "changed (" not in out
+        assert status == 0 and (copy / "SHA256SUMS").is_file() and "there is no SHA256SUMS" in out
         table = copy / "dev_sent_emo.csv"
         table.write_bytes(table.read_bytes() + b"\n")
         status, out, _ = here("audit", copy, "--workers", 1)
+        assert "there is no SHA256SUMS" not in out
         assert status == 0 and "\nchanged (1)\n  dev dev_sent_emo.csv: other content" in out
 
     @pytest.mark.parametrize("options", [["--workers", "0"], ["--seconds-per-clip", "0"]])

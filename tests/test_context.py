@@ -84,6 +84,15 @@ class TestDialogueContext:
         one, two = (layer(x, torch.zeros(2).long(), torch.tensor(s))[1] for s in ([0, 0], [0, 1]))
         assert not torch.allclose(one, two)
 
+    def test_only_judged_rows_are_read_and_as_if_all_were(self, reader):
+        network, x = DialogueContext(16, past=2, future=1, reader=reader).eval(), torch.randn(7, 16)
+        judged = torch.tensor([False, True, False, True, False, True, True])
+        whole, part = (network(x, DIALOGUE, SPEAKER, j) for j in (None, judged))
+        torch.testing.assert_close(part[judged], whole[judged])
+        torch.testing.assert_close(part[~judged], x[~judged])
+        gradients = [torch.autograd.grad(y[judged].square().sum(), list(network.parameters())) for y in (whole, part)]
+        torch.testing.assert_close(*gradients)
+
     def test_it_trains_on_one_row(self, reader):
         layer = DialogueContext(16, 2, 1, reader).train()
         layer(torch.randn(1, 16)).sum().backward()
