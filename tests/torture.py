@@ -321,7 +321,7 @@ def torture_memory(root: Path, count: int, size: tuple[int, int]) -> dict[str, f
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("root", type=Path, metavar="DIR", help="an empty folder to work in")
+    parser.add_argument("root", type=Path, metavar="DIR", help="a folder to work in, empty or new")
     parser.add_argument("--clips", type=int, default=0, metavar="N")
     parser.add_argument("--tables", type=int, default=0, metavar="N")
     parser.add_argument("--kills", type=int, default=0, metavar="N")
@@ -330,6 +330,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    options.root.mkdir(parents=True, exist_ok=True)
     bugs, size = 0, (options.height, options.height * 16 // 9 // 2 * 2)
     if options.clips:
         originals = write_originals(options.root, size)
