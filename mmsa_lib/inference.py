@@ -257,7 +257,7 @@ class _Reader:
             # The model is blind to padding, but torch keeps a convolution's plan for every length it has met.
             excess = -batch["audio_features"].shape[2] % STEP
             batch["audio_features"] = torch.nn.functional.pad(batch["audio_features"], (0, excess))
-        logits = self.model(**{name: batch[name] for name in MODEL_INPUTS})
+        logits = self.model(**{name: batch[name] for name in MODEL_INPUTS if name in batch})
         return [
             Utterance(
                 start=round(part.spoken.start, 3),
