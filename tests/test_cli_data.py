@@ -60,6 +60,7 @@ class TestAudit:
         assert status == 0 and report["splits"]["train"]["problems"]["damaged"] == 1
         assert (tmp_path / "new" / "health.png").read_bytes().startswith(b"\x89PNG")
 
+    @pytest.mark.end_to_end
     def test_what_changed_since_it_was_remembered(self, here, root, tmp_path):
         copy = tmp_path / "copy"
         shutil.copytree(root, copy)
