@@ -203,6 +203,10 @@ class TestChecksums:
         write_sums(root, audit(root, progress=False, check=find_well).sums)
         return root
 
+    def changes(self, root):
+        found = audit(root, progress=False, check=find_well)
+        return [(f.split, f.clip, f.detail) for f in found.findings if f.problem == "changed"]
+
     def test_nothing_has_changed(self, root):
         assert self.changes(root) == []
 
