@@ -104,6 +104,7 @@ def test_missing_tools_are_named(monkeypatch):
 
 
 @needs_ffmpeg
+@pytest.mark.end_to_end
 def test_every_comparison_runs(data, tmp_path):
     preset = PRESETS["mini"]
     rows = [comparisons.importing(repeats=1), comparisons.class_weights(data, "r3d_mini")]

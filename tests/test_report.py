@@ -163,6 +163,7 @@ def mmsa(monkeypatch, capsys, *words):
     return stop.value.code or 0, printed.out, printed.err
 
 
+@pytest.mark.end_to_end
 def test_the_command_writes_the_page(run, tmp_path, monkeypatch, capsys):
     words = ("evaluate", "--run", run / "run", "--data", run / "data", "--workers", 0, "--report", tmp_path / "out")
     status, out, error = mmsa(monkeypatch, capsys, *words, "--against", run / "run")
