@@ -256,18 +256,18 @@ def _copies(judged: Iterable[tuple[_File, Any]]) -> list[Finding]:
 
 
 def _sums(layout: Layout, judged: Iterable[tuple[_File, Any]]) -> dict[str, str]:
-    """The SHA-256 of all tables and clips by name; empty where a file cannot even be opened."""
-    paths = {path: None for path in layout.csvs.values()}
-    paths |= {file.path: None if isinstance(answer, Failure) else answer["sha256"] for file, answer in judged}
-    sums = {relative(path, layout.root): known or _digest(path) for path, known in paths.items()}
-    return dict(sorted(sums.items()))
+    """The SHA-256 of all tables and clips by name, without files that cannot even be opened."""
+    known = dict.fromkeys(layout.csvs.values())
+    known |= {file.path: None if isinstance(answer, Failure) else answer["sha256"] for file, answer in judged}
+    sums = {relative(path, layout.root): found or _digest(path) for path, found in known.items()}
+    return {name: found for name, found in sorted(sums.items()) if found}
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path) -> str | None:
     try:
         return digest(path)
     except OSError:
-        return ""
+        return None
 
 
 def _changed(layout: Layout, sums: Mapping[str, str], expected: Mapping[str, str]) -> list[Finding]:
@@ -278,10 +278,12 @@ def _changed(layout: Layout, sums: Mapping[str, str], expected: Mapping[str, str
     for name in sorted(sums.keys() | expected.keys()):
         folder, _, file = name.rpartition("/")
         split = places.get(name) or folders.get(folder)
-        now = sums[name] if name in sums else _digest(layout.root / name)  # a split without a table was not opened
+        now = sums.get(name) or _digest(layout.root / name)  # a split without a table was not opened
         if split is None or now == expected.get(name):  # what has no split is nothing that training reads
             continue
-        words = "not in the list" if name not in expected else "other content" if now else "not there"
+        words = (
+            "not in the list" if name not in expected else "other content" if now else "not there, or not to be opened"
+        )
         found.append(Finding(split, "changed", file, words))
     return found
 

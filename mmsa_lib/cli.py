@@ -287,12 +287,13 @@ def audit(
 ) -> None:
     """Open every clip: what is missing, damaged, over-long, silent, unlike its row or SHA256SUMS, or left over."""
     from mmsa_lib import audit as module
+    from mmsa_lib.checksums import SUMS_FILE, write_sums
 
+    if remember and (folder / SUMS_FILE).exists():  # it may tell what has been damaged since
+        raise DataError(
+            f"--remember: {folder / SUMS_FILE} is there already; delete it to keep the files as they are now"
+        )
     result = module.audit(folder, num_workers=workers, seconds_per_clip=seconds_per_clip)
-    if remember:
-        from mmsa_lib.checksums import write_sums
-
-        write_sums(result.root, result.sums)
     print(module.as_json(result) if as_json else module.as_text(result))
     if picture is not None:
         from mmsa_lib import plots
@@ -300,6 +301,8 @@ def audit(
         rows = {split: summary["rows"] for split, summary in result.splits.items()}
         counts = {split: result.counts(split) for split in result.splits}
         plots.save(plots.data_health(counts, rows, result.lengths, module.LONGEST), picture)
+    if remember:
+        write_sums(result.root, result.sums)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from mmsa_lib.audit import LONGEST, PROBLEMS, Audit, as_json, as_text, audit
 from mmsa_lib.checksums import SUMS_FILE, read_sums, write_sums
 from mmsa_lib.errors import DataError, MediaError
 from mmsa_lib.media import check_clip, read_clip
+from mmsa_lib.workers import Failure
 
 LIMIT = 2.0  # seconds: far more than a busy machine takes for nothing
 SMALL = {"size": (48, 80), "films": 3, "film_seconds": 2, "preset": "ultrafast", "long_seconds": (9, 8)}
@@ -219,7 +220,7 @@ class TestChecksums:
         shutil.copy(first, first.with_name("dia999_utt0.mp4"))
         assert sorted(self.changes(root)) == sorted([
             ("dev", first.name, "other content"),
-            ("dev", second.name, "not there"),
+            ("dev", second.name, "not there, or not to be opened"),
             ("dev", "dia999_utt0.mp4", "not in the list"),
             ("train", table.name, "other content"),
         ])  # fmt: skip
@@ -231,6 +232,15 @@ class TestChecksums:
         assert sorted(self.changes(root)) == sorted(
             [("dev", "dev_sent_emo.csv", "other content"), ("dev", clip.name, "other content")]
         )
+
+    def test_what_cannot_be_opened_is_left_out_of_the_list(self, root):
+        (root / SUMS_FILE).unlink()
+        clip = min((root / FOLDERS["dev"]).glob("dia*.mp4"))
+        clip.unlink()
+        clip.symlink_to(clip)  # a loop: nobody can open it
+        found = audit(root, progress=False, check=lambda path: Failure("damaged"))
+        write_sums(root, found.sums)
+        assert f"{FOLDERS['dev']}/{clip.name}" not in read_sums(root)
 
     def test_other_programs_can_write_and_read_the_list(self, root):
         names = read_sums(root)

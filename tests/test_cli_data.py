@@ -66,6 +66,10 @@ class TestAudit:
         shutil.copytree(root, copy)
         status, out, _ = here("audit", copy, "--workers", 1, "--remember")
         assert status == 0 and (copy / "SHA256SUMS").is_file() and "there is no SHA256SUMS" in out
+        kept = (copy / "SHA256SUMS").read_bytes()
+        status, out, err = here("audit", copy, "--workers", 1, "--remember")
+        assert (status, out) == (2, "") and "SHA256SUMS is there already" in err and err.count("\n") == 1
+        assert (copy / "SHA256SUMS").read_bytes() == kept
         table = copy / "dev_sent_emo.csv"
         table.write_bytes(table.read_bytes() + b"\n")
         status, out, _ = here("audit", copy, "--workers", 1)
