@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from mmsa_lib.checksums import digest, read_sums, relative
+from mmsa_lib.checksums import read_sums, relative
 from mmsa_lib.errors import DataError
+from mmsa_lib.files import digest
 from mmsa_lib.media import check_clip
 from mmsa_lib.meld import CLIP_SUFFIXES, Layout, find_layout, load_split
 from mmsa_lib.workers import Failure, run_guarded

@@ -21,6 +21,7 @@ from torchvision.models.video.resnet import BasicBlock, Conv3DSimple
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from mmsa_lib.errors import BackboneError
+from mmsa_lib.files import digest
 
 MINILM = "all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -38,10 +39,9 @@ def _packaged_minilm() -> str | None:
         return None
     folder = Path(found.origin).parent / "model"
     weights = folder / "model.safetensors"
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != MINILM_SHA256:
-        raise BackboneError(f"{weights}: SHA-256 is {digest[:12]}…, expected {MINILM_SHA256[:12]}…; reinstall it")
+    found = digest(weights)
+    if found != MINILM_SHA256:
+        raise BackboneError(f"{weights}: SHA-256 is {found[:12]}…, expected {MINILM_SHA256[:12]}…; reinstall it")
     return str(folder)
 
 
@@ -222,8 +222,8 @@ def _remove_classifier(name: str, model: nn.Module) -> tuple[nn.Module, int]:
 
 def fingerprint(backbone: nn.Module) -> str:
     """SHA-256 over names, shapes, types and values of all weights: two backbones are the same or not."""
-    digest = hashlib.sha256()
+    digested = hashlib.sha256()
     for name, tensor in sorted(backbone.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+        digested.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
+        digested.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digested.hexdigest()

@@ -1,21 +1,15 @@
 """`SHA256SUMS`: what the files of a data set are to be, in the form that `sha256sum -c` takes too."""
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from mmsa_lib.errors import DataError
+from mmsa_lib.files import write_text
 
 SUMS_FILE = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
-
-
-def digest(path: str | os.PathLike) -> str:
-    """The SHA-256 of a file, 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def relative(path: str | os.PathLike, root: str | os.PathLike) -> str:
@@ -49,8 +43,4 @@ def read_sums(root: str | os.PathLike) -> dict[str, str] | None:
 
 def write_sums(root: str | os.PathLike, sums: Mapping[str, str]) -> Path:
     """Keep the list in the folder, in place of an older one."""
-    path = Path(root) / SUMS_FILE
-    temporary = path.with_name(f"{SUMS_FILE}.tmp")
-    temporary.write_text(to_lines(sums), encoding="utf-8", newline="\n")
-    temporary.replace(path)
-    return path
+    return write_text(Path(root) / SUMS_FILE, to_lines(sums))

@@ -1,10 +1,8 @@
 """A page of HTML that needs nothing beside itself: text escaped, pictures inside, nothing loaded from anywhere."""
 
 import base64
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from pathlib import Path
 
 from mmsa_lib import plots
 
@@ -109,12 +107,3 @@ def video(content: bytes, description: str) -> str:
 
 def link(address: str, words: str) -> str:
     return f'<a href="{text(address)}">{text(words)}</a>'
-
-
-def write(path: Path, page: str) -> Path:
-    """Write under another name, then rename: a reader never sees half a page."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, path)
-    return path

@@ -1,9 +1,9 @@
 """Tables that a command keeps up to date in a README: what stands between two comments is replaced."""
 
-import os
 from pathlib import Path
 
 from mmsa_lib.errors import DataError
+from mmsa_lib.files import write_text
 
 
 def put_between(readme: Path, begin: str, end: str, text: str) -> bool:
@@ -15,7 +15,5 @@ def put_between(readme: Path, begin: str, end: str, text: str) -> bool:
     new = f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}"
     if new == old:
         return False
-    temporary = readme.with_name(f".{readme.name}.{os.getpid()}.tmp")
-    temporary.write_text(new, encoding="utf-8")
-    os.replace(temporary, readme)
+    write_text(readme, new)
     return True

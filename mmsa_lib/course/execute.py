@@ -24,6 +24,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from PIL import Image
 
+from mmsa_lib.checksums import SUMS_FILE
 from mmsa_lib.course import kernel
 from mmsa_lib.course.lessons import GENERATED, generate, lesson_of
 from mmsa_lib.course.session import CHECKOUT, MINI
@@ -115,7 +116,7 @@ def rounded(seconds: float, before: int | None) -> int:
 def digest(notebook: NotebookNode) -> str:
     """SHA-256 over the code cells and the embedded data's own sums: prose changes no output."""
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    sums = CHECKOUT / MINI / "SHA256SUMS"
+    sums = CHECKOUT / MINI / SUMS_FILE
     data = sums.read_text(encoding="utf-8") if sums.is_file() else ""
     return hashlib.sha256(json.dumps([*sources, data]).encode()).hexdigest()
 

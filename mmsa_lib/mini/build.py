@@ -12,8 +12,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mmsa_lib.checksums import SUMS_FILE, digest, relative, to_lines
+from mmsa_lib.checksums import SUMS_FILE, relative, to_lines
 from mmsa_lib.errors import DataError
+from mmsa_lib.files import digest
 from mmsa_lib.media import write_clip
 from mmsa_lib.mini import face, voice
 from mmsa_lib.mini.plan import UtterancePlan

@@ -25,6 +25,7 @@ import pandas as pd
 from torch import Tensor
 
 from mmsa_lib import experiment
+from mmsa_lib.checksums import SUMS_FILE
 from mmsa_lib.course import known_chain
 from mmsa_lib.course.comparing import weighted_f1
 from mmsa_lib.course.experiments.fusion import load, train_one
@@ -212,7 +213,7 @@ def kept(part: Part, setting: str, seed: int, digest: str) -> Found | None:
 
 def data_digest(data: str | Path) -> str:
     """Which data: the first 12 digits of the SHA-256 of their list of SHA-256, or of the annotation tables."""
-    sums = Path(data) / "SHA256SUMS"
+    sums = Path(data) / SUMS_FILE
     files = [sums] if sums.is_file() else list(find_layout(data).csvs.values())
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from mmsa_lib import experiment
+from mmsa_lib.checksums import SUMS_FILE
 from mmsa_lib.dataset import MELDDataset
 from mmsa_lib.labels import MODALITIES
 from mmsa_lib.metrics import TASKS
@@ -42,7 +43,7 @@ def name_of(subset: Sequence[str]) -> str:
 
 def data_digest(data: Path) -> str:
     """Which build of the embedded data: the first 12 digits of the SHA-256 of its list of SHA-256."""
-    return hashlib.sha256((data / "SHA256SUMS").read_bytes()).hexdigest()[:12]
+    return hashlib.sha256((data / SUMS_FILE).read_bytes()).hexdigest()[:12]
 
 
 def load(preset: Preset, data: Path, features: Path) -> dict[str, MELDDataset]:

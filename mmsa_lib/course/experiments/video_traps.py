@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from mmsa_lib.backbones import fingerprint, load_video_backbone, video_spec
+from mmsa_lib.checksums import SUMS_FILE
 from mmsa_lib.errors import DataError
 from mmsa_lib.labels import EMOTION_INDEX
 from mmsa_lib.media import Clip, read_clip, spread_indices
@@ -174,7 +175,7 @@ def _list(probe: Pipeline, x: Tensor) -> list[int]:
 
 def origin(data: Path) -> dict[str, str]:
     """Which build of the embedded data and which weights the predictions belong to."""
-    sums = hashlib.sha256((data / "SHA256SUMS").read_bytes()).hexdigest()[:12]
+    sums = hashlib.sha256((data / SUMS_FILE).read_bytes()).hexdigest()[:12]
     return {"data": sums, "weights": fingerprint(load_video_backbone("r3d_mini")[0])[:12]}
 
 
