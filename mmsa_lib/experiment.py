@@ -33,7 +33,7 @@ from mmsa_lib.runs import (
 )
 from mmsa_lib.trainer import LABELS, LOGITS, MultimodalTrainer
 
-EVALUATION_BATCH = 128
+EVALUATION_BATCH = 32  # on a CPU larger ones are slower: what a layer passes on no longer fits its caches
 
 
 def build_model(preset: Preset) -> MultimodalSentimentModel:
@@ -210,7 +210,8 @@ def build_trainer(
 
 
 def _test_loader(dataset: MELDDataset, model: MultimodalSentimentModel) -> DataLoader:
-    return make_loader(dataset, EVALUATION_BATCH, **model.excerpts)
+    """Batches of like length, little padding: the trainer puts what they give back in order."""
+    return make_loader(dataset, EVALUATION_BATCH, shuffle=True, **model.excerpts)
 
 
 # ------------------------------------------------------------------------------------------- testing
