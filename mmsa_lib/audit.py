@@ -278,7 +278,7 @@ def _changed(layout: Layout, sums: Mapping[str, str], expected: Mapping[str, str
     found = []
     for name in sorted(sums.keys() | expected.keys()):
         folder, _, file = name.rpartition("/")
-        split = places.get(name) or folders.get(folder)
+        split = places.get(name) or folders.get(folder or ".")
         now = sums.get(name) or _digest(layout.root / name)  # a split without a table was not opened
         if split is None or now == expected.get(name):  # what has no split is nothing that training reads
             continue

@@ -25,14 +25,15 @@ class WeightAverage:
         self.decay = decay
         self.steps = 0
         self.average = {name: weight.detach().clone() for name, weight in self.weights.items()}
-        self.averaged = [(self.average[n], w) for n, w in self.weights.items() if w.is_floating_point()]
+        numbers = [name for name, weight in self.weights.items() if weight.is_floating_point()]
+        self._pairs = [self.average[n] for n in numbers], [self.weights[n] for n in numbers]
 
     @torch.no_grad()
     def update(self) -> None:
         """Call after each step of the optimiser."""
         self.steps += 1
         share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(*zip(*self.averaged), share)
+        torch._foreach_lerp_(*self._pairs, share)
         for name, weight in self.weights.items():
             if not weight.is_floating_point():
                 self.average[name].copy_(weight)

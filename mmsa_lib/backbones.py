@@ -79,8 +79,8 @@ def _from_transformers(loader: type, name: str):
 def load_text_backbone(name: str, pretrained: bool = True) -> PreTrainedModel:
     """A Hugging Face encoder in eval mode; `pretrained=False` keeps the shape with random weights."""
     if pretrained:
-        return _from_transformers(AutoModel, name).eval()
-    return AutoModel.from_config(_from_transformers(AutoConfig, name)).eval()
+        return _from_transformers(AutoModel, name).float().eval()  # some are kept in half precision
+    return AutoModel.from_config(_from_transformers(AutoConfig, name)).float().eval()
 
 
 @cache
@@ -183,6 +183,7 @@ def load_video_backbone(name: str, pretrained: bool = True) -> tuple[nn.Module, 
         if pretrained:
             backbone.load_state_dict(_read_r3d_mini())
         return backbone.eval(), R3DMini.width
+    _video_weights(name)  # refuses a name that is not known
     backbone = get_model(name, weights=None)
     if pretrained:
         backbone.load_state_dict(_torchvision_state(name))

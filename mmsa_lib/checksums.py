@@ -31,7 +31,7 @@ def read_sums(root: str | os.PathLike) -> dict[str, str] | None:
     if not path.is_file():
         return None
     sums = {}
-    for number, line in enumerate(path.read_bytes().decode("utf-8", "replace").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().decode("utf-8", "surrogateescape").splitlines(), start=1):
         found = _LINE.fullmatch(line)
         if found is None:
             raise DataError(
@@ -43,4 +43,4 @@ def read_sums(root: str | os.PathLike) -> dict[str, str] | None:
 
 def write_sums(root: str | os.PathLike, sums: Mapping[str, str]) -> Path:
     """Keep the list in the folder, in place of an older one."""
-    return write_text(Path(root) / SUMS_FILE, to_lines(sums))
+    return write_text(Path(root) / SUMS_FILE, to_lines(sums), errors="surrogateescape")  # names of any bytes

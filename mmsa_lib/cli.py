@@ -14,6 +14,7 @@ import typer
 from mmsa_lib.errors import DataError, MMSAError
 from mmsa_lib.presets import PRESETS
 
+RESUMABLE = {"train", "extract", "download"}
 EMBEDDED = Path(__file__).resolve().parent.parent / "data" / "mini"
 
 app = typer.Typer(
@@ -124,7 +125,7 @@ def train(
     chosen = replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None})
     kept = features or runs.features_folder(run)
     result = experiment.train(chosen, data, run, kept, restart=restart, num_workers=workers)
-    _say(results_table(result), *map(str, sorted(run.glob("*.png"))))
+    _say(*left_out_lines(result["left_out"]), results_table(result), *map(str, sorted(run.glob("*.png"))))
 
 
 @app.command()
@@ -152,7 +153,8 @@ def evaluate(
     if against:
         raise DataError("--against: needs --report, where runs are compared")
     result = experiment.evaluate(run, data, split, kept, without=_names(without) or (), num_workers=workers)
-    _say(json.dumps(result, indent=1) if as_json else results_table(result))
+    lines = [json.dumps(result, indent=1)] if as_json else [*left_out_lines(result["left_out"]), results_table(result)]
+    _say(*lines)
 
 
 def _report(
@@ -187,6 +189,8 @@ def predict(
     from mmsa_lib.inference import predict as read
     from mmsa_lib.speech import installed
 
+    if out is not None and out.exists() and not out.is_dir():
+        raise DataError(f"--out: {out} is a file, not a folder")
     if text is None and installed():
         reading = read_video(run, video, recogniser=recogniser, language=language)
     else:
@@ -230,7 +234,6 @@ def extract(
     from_scratch: Annotated[str | None, typer.Option(help="backbones with random weights, e.g. text,video")] = None,
     precision: Annotated[str, typer.Option(help="of the backbones: no, bf16 or fp16")] = "no",
     batch_size: Annotated[int | None, typer.Option(min=1, help="clips or texts [default: 16 and 64]")] = None,
-    channels_last: Annotated[bool, typer.Option("--channels-last", help="memory layout some GPUs read faster")] = False,
     seconds_per_clip: Annotated[float, typer.Option(help="after which a clip counts as hanging", min=1)] = 120,
     workers: Workers = 2,
 ) -> None:
@@ -247,7 +250,7 @@ def extract(
         "random_backbones": _names(from_scratch),
     }
     chosen = replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None}, precision=precision)
-    settings = {"batch_size": batch_size, "channels_last": channels_last, "seconds_per_clip": seconds_per_clip}
+    settings = {"batch_size": batch_size, "seconds_per_clip": seconds_per_clip}
     splits = experiment.extract_all(chosen, data, find_layout(data).csvs, features, num_workers=workers, **settings)
     for split, size, effort, left_out in splits:
         _say(f"{split}: {size} utterances, {len(left_out)} clips left out; {effort}")
@@ -320,6 +323,15 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+def left_out_lines(left_out: dict[str, dict[str, str]]) -> list[str]:
+    """Of each split the clips that could not be read, and why."""
+    lines = []
+    for split, clips in left_out.items():
+        lines.append(f"{split}: {len(clips)} clip{'s' * (len(clips) > 1)} left out, other modalities still count")
+        lines += [f"  {clip}: {reason}" for clip, reason in sorted(clips.items())]
+    return lines
+
+
 def results_table(result: dict) -> str:
     """Both tasks as lines of text: accuracy, weighted F1 with its interval, macro F1; baseline beside it."""
     ceiling = result.get("ceiling")
@@ -354,6 +366,8 @@ def _check(option: str, value: str | None, allowed) -> None:
 
 def main() -> None:
     """Run the command line; an error a user can act on is one line on stderr and exit status 2."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file may have a name that nothing can show
     try:
         status = app(standalone_mode=False) or 0
         if "mmsa_lib.processes" in sys.modules:
@@ -362,13 +376,21 @@ def main() -> None:
     except MMSAError as error:
         message = str(error)
     except (KeyboardInterrupt, typer.Abort):
-        print("mmsa: interrupted; the same command goes on from here", file=sys.stderr)
+        resumes = "; the same command goes on from here" if RESUMABLE & set(sys.argv[1:3]) else ""
+        print(f"mmsa: interrupted{resumes}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        message = f"{error.filename}: {error.strerror}"
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer raises for a wrong option or argument
             raise
         message = error.format_message()
+        if type(error).__name__ == "NoArgsIsHelpError":  # the whole help
+            print(message, file=sys.stderr)
+            sys.exit(2)
     print(f"mmsa: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)

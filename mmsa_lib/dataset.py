@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mmsa_lib.backbones import MINILM, load_tokenizer, video_spec
-from mmsa_lib.errors import MediaError
+from mmsa_lib.errors import DataError, MediaError
 from mmsa_lib.labels import EMOTION_INDEX, MODALITIES, SENTIMENT_INDEX
 from mmsa_lib.media import Clip, read_clip
 from mmsa_lib.meld import load_split
@@ -90,7 +90,7 @@ class MELDDataset(Dataset):
         self.mel = mel
         self.features = features
         self.speaker_names, self.threads = speaker_names, threads
-        self.dialogue = pd.factorize(self.table["dialogue_id"])[0] if dialogues else None
+        self.dialogue = _dialogue_numbers(self.table) if dialogues else None
         self.speaker = _speaker_numbers(self.table) if dialogues else None
         self.emotion_labels = self.table["emotion"].map(EMOTION_INDEX).to_numpy(np.int64)
         self.sentiment_labels = self.table["sentiment"].map(SENTIMENT_INDEX).to_numpy(np.int64)
@@ -176,6 +176,19 @@ class MELDDataset(Dataset):
         if self.features is not None and "audio" in self.features:
             return np.array([0 if mel is None else mel.shape[1] for mel in self.features["audio"]])
         return self.table["text"].str.len().to_numpy(np.int64)
+
+
+def _dialogue_numbers(table: pd.DataFrame) -> np.ndarray:
+    """(N,) the same number for turns of one dialogue, which the table must have in their order."""
+    if "utterance_id" in table:
+        earlier = table["utterance_id"].groupby(table["dialogue_id"], sort=False).diff() < 0
+        if earlier.any():
+            row = table.loc[earlier.to_numpy()].iloc[0]
+            raise DataError(
+                f"dialogue {row['dialogue_id']}: utterance {row['utterance_id']} comes after a later one; "
+                "a model with context needs a table sorted by Utterance_ID"
+            )
+    return pd.factorize(table["dialogue_id"])[0]
 
 
 def _speaker_numbers(table: pd.DataFrame) -> np.ndarray:

@@ -10,15 +10,19 @@ class DataError(MMSAError):
 
 
 class MediaError(MMSAError):
-    """A clip that cannot be decoded; `reason` is the short cause without the file name."""
+    """A clip that cannot be decoded; `reason` is the short cause without the file name.
 
-    def __init__(self, path: object, reason: str) -> None:
+    `passing` tells that the system is at fault, not the clip: another try may succeed.
+    """
+
+    def __init__(self, path: object, reason: str, passing: bool = False) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = str(path)
         self.reason = reason
+        self.passing = passing
 
     def __reduce__(self):  # exceptions travel between worker processes by pickle
-        return type(self), (self.path, self.reason)
+        return type(self), (self.path, self.reason, self.passing)
 
 
 class TrainingError(MMSAError):

@@ -13,8 +13,9 @@ import pandas as pd
 from mmsa_lib import attribution, calibration, consistency, experiment, metrics, subgroups
 from mmsa_lib.errors import DataError
 from mmsa_lib.labels import EMOTIONS, SENTIMENTS
-from mmsa_lib.meld import find_layout
+from mmsa_lib.meld import find_layout, load_split
 from mmsa_lib.metrics import TASKS
+from mmsa_lib.presets import Preset
 from mmsa_lib.runs import load_run
 from mmsa_lib.trainer import LOGITS
 
@@ -81,13 +82,21 @@ def read_run(
         left_out=dict(dataset.features.errors),
     )
     splits = find_layout(data).csvs
-    if split != "dev" and "dev" in splits:
-        dev = dataset_of("dev")
+    dev = dataset_of("dev") if split != "dev" and _can_be_read(preset, data, "dev") else None
+    if dev is not None:
         reading.dev_labels = labels_of(dev)
         reading.dev_logits = attribution.subset_logits(model, dev, [model.modalities])[model.modalities]
     if "train" in splits:
-        reading.train_labels = labels_of(experiment.raw_dataset(preset, experiment.read_table(preset, data, "train")))
+        reading.train_labels = labels_of(experiment.raw_dataset(preset, load_split(data, "train")))
     return reading
+
+
+def _can_be_read(preset: Preset, data: str | Path, split: str) -> bool:
+    """Whether a split is there, and not without the clips that the model needs."""
+    if split not in find_layout(data).csvs:
+        return False
+    table = load_split(data, split)
+    return len(table) > 0 and (preset.modalities == ("text",) or bool(table["clip"].notna().any()))
 
 
 def labels_of(dataset) -> Labels:

@@ -42,6 +42,8 @@ def build_model(preset: Preset) -> MultimodalSentimentModel:
     if reads_words and not ("text" in preset.modalities and "text" in preset.finetune):
         raise DataError("context_reader text: the words of other turns are read by a text encoder that learns too; "
                         "fine-tune text, or choose transformer or gru")  # fmt: skip
+    if reads_words and preset.pooling == "pooler":
+        raise DataError("pooling pooler: knows only one turn; with context_reader text choose mean or cls")
     return MultimodalSentimentModel(
         text_backbone=preset.text_backbone,
         video_backbone=preset.video_backbone,
@@ -161,7 +163,7 @@ def train(
         "best_epoch": trainer.best["epoch"],
         "epochs": trainer.epoch,
         "seconds": {"features": extracted - started, "training": time.perf_counter() - extracted},
-        "left_out": {s: d.features.errors for s, d in datasets.items() if d.features.errors},
+        "left_out": left_out(datasets),
     }
     if not process.is_main_process:
         return result
@@ -235,8 +237,14 @@ def evaluate(
     dataset = build_dataset(preset, model, table, features, num_workers=num_workers)
     dataset.modalities = kept
     return summarize(predict_dataset(model, dataset)) | {
-        "ceiling": known_ceiling(data, kept) if split == "test" else None
+        "ceiling": known_ceiling(data, kept) if split == "test" else None,
+        "left_out": left_out({split: dataset}),
     }
+
+
+def left_out(datasets: dict[str, MELDDataset]) -> dict[str, dict[str, str]]:
+    """Of each split the clips that could not be read, with the reason."""
+    return {split: dataset.features.errors for split, dataset in datasets.items() if dataset.features.errors}
 
 
 def known_ceiling(data: str | Path, modalities: Sequence[str]) -> dict | None:

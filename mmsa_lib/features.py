@@ -5,6 +5,7 @@ a backbone reads them in batches while the next clips are being decoded. What co
 `mmsa_lib.shards`; several processes of one launch take turns at them.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -27,7 +28,7 @@ from mmsa_lib.model import MultimodalSentimentModel
 from mmsa_lib.preprocess import MAX_AUDIO_SECONDS, MAX_TOKENS
 from mmsa_lib.processes import this_process
 from mmsa_lib.shards import Shards
-from mmsa_lib.workers import Failure, Prefetch, run_guarded
+from mmsa_lib.workers import Failure, Prefetch, failure, run_guarded
 
 PRECISIONS = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 VERSION = 1  # raise it when this module or `preprocess` changes what it computes
@@ -58,16 +59,17 @@ class Settings:
 
     `num_workers` processes decode clips; 0 decodes in this one, where a clip that crashes the decoder ends
     everything. `precision` is of the backbones: no (float32), bf16 or fp16. `batch_size` is in clips or texts, 16 and
-    64 by default; a batch never reaches beyond a shard of 64 clips or 512 texts. `channels_last` lays a video
-    backbone and its frames out as some GPUs read them faster. A clip that takes longer than `seconds_per_clip` to
-    decode is left out.
+    64 by default; a batch never reaches beyond a shard of 64 clips or 512 texts. A clip that takes longer than
+    `seconds_per_clip` to decode is left out.
+
+    What is left out because the system failed, not the clip, is tried again by the next call in another process, and
+    so is what took too long if it may now take longer.
     """
 
     device: str | torch.device = "cpu"
     num_workers: int = 0
     precision: str = "no"
     batch_size: int | None = None
-    channels_last: bool = False
     seconds_per_clip: float = 120.0
     progress: bool = True
 
@@ -131,12 +133,15 @@ def _shards(dataset: MELDDataset, model: MultimodalSentimentModel, folder: str |
 def _complete(shards: Shards, dataset: MELDDataset, model: MultimodalSentimentModel, settings: Settings) -> Effort:
     """Make all missing shards; of several processes each takes its own, and all wait for the last."""
     effort, started, training = Effort(), time.perf_counter(), model.training
+    homes = {modality: next(encoder.parameters()).device for modality, encoder in model.encoders.items()}
     model.eval()
     with torch.inference_mode():
         if "text" in shards.recipes:
             _complete_text(shards, dataset, model.encoders["text"], settings, effort)
         _complete_media(shards, dataset, model, settings, effort)
     model.train(training)
+    for modality, home in homes.items():  # a model is in one place
+        model.encoders[modality].to(home)
     effort.seconds = time.perf_counter() - started
     process = this_process()
     process.wait_for_everyone()
@@ -237,7 +242,7 @@ def _complete_media(
 ) -> None:
     """One pass over the clips of each missing chunk gives both modalities."""
     media = [m for m in ("video", "audio") if m in shards.recipes]
-    missing = {rows for m in media for rows in shards.missing(m)}
+    missing = {rows for m in media for rows in shards.missing(m, settings.seconds_per_clip)}
     chunks = _share(shards.chunks(media[0]), sorted(missing, key=lambda rows: rows.start)) if missing else []
     rows = [row for chunk in chunks for row in chunk]
     if not rows:
@@ -248,30 +253,32 @@ def _complete_media(
         arriving = iter(clips)
         for chunk in chunks:
             made: dict[str, Any] = {m: [] if m == "audio" else _Pictures(model.encoders[m], settings) for m in media}
-            errors = {}
+            failures = {}
             for row in chunk:
-                frames, mel, error = next(arriving)
+                frames, mel, failed = next(arriving)
                 for modality, value in (("video", frames), ("audio", mel)):
                     if modality in made:
                         made[modality].append(value)
-                errors |= {dataset.table["clip"].iat[row].name: error} if error else {}
+                failures |= {dataset.table["clip"].iat[row].name: failed} if failed else {}
                 bar.update()
+            errors = {clip: failed.reason for clip, failed in failures.items()}
+            patience = min((failed.patience for failed in failures.values()), default=math.inf)
             for modality, values in made.items():
-                shards.write(modality, chunk, list(values), errors)
+                shards.write(modality, chunk, list(values), errors, patience)
     effort.clips, effort.waited = effort.clips + len(rows), effort.waited + clips.waited
     effort.media_seconds += time.perf_counter() - started
 
 
 def _decoded(
     dataset: MELDDataset, rows: Sequence[int], settings: Settings
-) -> Iterator[tuple[Tensor | None, Tensor | None, str | None]]:
+) -> Iterator[tuple[Tensor | None, Tensor | None, Failure | None]]:
     """uint8 frames, log-mel and why there is neither, of each row in turn."""
     if not settings.num_workers:
         for row in rows:
             try:
                 yield *dataset.media(row), None
             except MediaError as error:
-                yield None, None, error.reason
+                yield None, None, failure(error)
         return
     answers = run_guarded(
         read_requested,
@@ -283,7 +290,7 @@ def _decoded(
     )
     for _, answer in answers:
         if isinstance(answer, Failure):
-            yield None, None, answer.reason
+            yield None, None, answer
         else:
             yield *dataset.prepare(answer), None
 
@@ -310,8 +317,6 @@ class _Pictures:
 
     def __init__(self, encoder: VideoEncoder, settings: Settings) -> None:
         self.encoder, self.settings = encoder.to(settings.device), settings
-        if settings.channels_last:
-            encoder.backbone.to(memory_format=torch.channels_last_3d)
         self.size = settings.batch_size or 16
         self.rows: Rows = []
         self.pending: list[int] = []
@@ -337,8 +342,6 @@ class _Pictures:
     @torch.inference_mode()
     def _read(self) -> None:
         frames = torch.stack([self.rows[i] for i in self.pending]).to(self.settings.device)
-        if self.settings.channels_last:
-            frames = frames.contiguous(memory_format=torch.channels_last_3d)
         with self.settings.autocast():
             self.read.append((self.pending, self.encoder.features(frames)))
         for i in self.pending:

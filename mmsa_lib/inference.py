@@ -72,12 +72,24 @@ def predict(run: str | Path, video: str | Path, text: str | None = None) -> list
     Raises DataError or MediaError when there is nothing the model can use.
     """
     reader = _Reader(run, video)
-    duration = float(probe(video)["duration"] or 0.0)
-    frames, mel = reader.dataset.media(0)
+    duration = float(probe(video)["duration"] or 0.0) or _counted_seconds(video)
+    lacking: MediaError | None = None
+    try:
+        frames, mel = reader.dataset.media(0)
+    except MediaError as error:  # the words may do
+        frames = mel = None
+        lacking = error
     part = reader.part(Spoken(0.0, duration, text), reader.tokens(text), frames, mel)
     if not part.used:
-        raise DataError(f"{video}: nothing this model can use (it reads {', '.join(reader.model.modalities)})")
+        reads = f"{video}: nothing this model can use (it reads {', '.join(reader.model.modalities)})"
+        raise lacking or DataError(reads)
     return reader.judge([part], 0, 1)
+
+
+def _counted_seconds(video: str | Path) -> float:
+    """How long a file is whose header does not say: everything is decoded."""
+    facts = check_clip(video)
+    return max(float(facts["video_seconds"] or 0.0), float(facts["audio_seconds"] or 0.0))
 
 
 def read_video(
@@ -103,7 +115,7 @@ def read_video(
     reader, facts = _Reader(run, video), probe(video)
     heard = _Hearing(reader, facts, recogniser, language, progress)
     utterances = tuple(reader.read(heard.utterances(), language))
-    duration = max(float(facts["duration"] or 0.0), heard.seconds) or check_clip(video)["video_seconds"]
+    duration = max(float(facts["duration"] or 0.0), heard.seconds) or _counted_seconds(video)
     notes = heard.notes()
     if not utterances:
         by_picture = facts["video_codec"] is not None and "video" in reader.model.modalities
@@ -252,24 +264,39 @@ class _Reader:
         """The answers for parts `first` to `end` of a dialogue; the others are what the model may see around them."""
         if first >= end:
             return []
-        batch = collate([part.item for part in parts], self.dataset.pad_token_id)
+        batch = collate(self._rows(parts, first, end), self.dataset.pad_token_id)
         if batch["audio_features"] is not None:
             # The model is blind to padding, but torch keeps a convolution's plan for every length it has met.
             excess = -batch["audio_features"].shape[2] % STEP
             batch["audio_features"] = torch.nn.functional.pad(batch["audio_features"], (0, excess))
         logits = self.model(**{name: batch[name] for name in MODEL_INPUTS if name in batch})
+        answers = (logits[head][batch["judged"]] for head in ("emotions", "sentiments"))
         return [
             Utterance(
                 start=round(part.spoken.start, 3),
                 end=round(part.spoken.end, 3),
                 text=part.spoken.text,
-                emotion=_by_name(EMOTIONS, logits["emotions"][i]),
-                sentiment=_by_name(SENTIMENTS, logits["sentiments"][i]),
+                emotion=_by_name(EMOTIONS, emotions),
+                sentiment=_by_name(SENTIMENTS, sentiments),
                 modalities=part.used,
                 confidence=part.spoken.confidence,
             )
-            for i, part in enumerate(parts[:end])
-            if i >= first
+            for part, emotions, sentiments in zip(parts[first:end], *answers, strict=True)
+        ]
+
+    def _rows(self, parts: list[_Part], first: int, end: int) -> list[Item]:
+        """What the model is given: the parts as one dialogue, or an excerpt for each that is judged.
+
+        The words of the turns around are all that a text encoder takes from them; see the model's `excerpts`.
+        """
+        cut = self.model.excerpts
+        if not cut:
+            return [part.item | {"judged": first <= i < end} for i, part in enumerate(parts)]
+        words_only = {"video_frames": None, "audio_features": None}
+        return [
+            parts[i].item | {"dialogue": n, "judged": i == n} | ({} if i == n else words_only)
+            for n in range(first, end)
+            for i in range(max(0, n - cut["past"]), min(len(parts), n + cut["future"] + 1))
         ]
 
 

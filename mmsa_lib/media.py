@@ -536,7 +536,8 @@ def _av_errors(path: str | os.PathLike, failure: str = "cannot be read") -> Iter
         raise MediaError(path, "not a media file, or cut off so early that nothing can be read") from error
     except (av.error.FFmpegError, OSError, EOFError, ValueError, MemoryError) as error:
         cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise MediaError(path, f"{failure} ({' '.join(cause.split())})") from error
+        passing = isinstance(error, (OSError, MemoryError))
+        raise MediaError(path, f"{failure} ({' '.join(cause.split())})", passing) from error
 
 
 def probe(path: str | os.PathLike) -> dict[str, float | int | str | None]:

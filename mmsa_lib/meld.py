@@ -101,7 +101,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _tables(folders: Iterable[Path], split: str) -> list[Path]:
     name = f"{split}_sent_emo.csv"
-    return [folder / name for folder in folders if (folder / name).is_file()]
+    return [folder / name for folder in folders if os.path.isfile(folder / name)]  # False where one may not look
 
 
 def _clip_dir(split: str, table: Path, below: list[Path], above: list[Path]) -> Path | None:

@@ -1,10 +1,11 @@
 """The multimodal model: three encoders, a fusion layer, two heads. Derived in notebooks/05."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -61,7 +62,7 @@ class MultimodalSentimentModel(
         context_reader: what reads them: `transformer` or `gru` over the turns' joint representations, or
             `text`, the text encoder, over their words.
 
-    A saved model holds what was trained. A frozen backbone is only named, with a fingerprint that is
+    A saved model holds what was trained. A frozen pretrained backbone is only named, with a fingerprint that is
     compared when the model is loaded.
     """
 
@@ -88,7 +89,7 @@ class MultimodalSentimentModel(
         self.modalities = tuple(m for m in MODALITIES if m in set(modalities))
         if not self.modalities or set(modalities) - set(MODALITIES):
             raise ValueError(f"modalities must be some of {', '.join(MODALITIES)}, not {tuple(modalities)}")
-        self.finetune = tuple(finetune)
+        self.finetune, self.random_backbones = tuple(finetune), tuple(random_backbones)
         self.modality_dropout = modality_dropout
         self.encoders = nn.ModuleDict()
         if "text" in self.modalities:
@@ -191,8 +192,8 @@ class MultimodalSentimentModel(
 
     def _present(self, inputs: dict[str, Inputs], modality_mask: Tensor | None) -> dict[str, Tensor]:
         """Which rows have which modality: a (B,) bool for each."""
-        given = [x for x in inputs.values() if x is not None]
-        if not given:
+        given = [x for x in (*inputs.values(), modality_mask) if x is not None]
+        if not given:  # with a mask alone the rows are known: all of them lack everything
             raise ValueError("at least one of text_inputs, video_frames and audio_features must be given")
         first = given[0] if isinstance(given[0], Tensor) else given[0]["input_ids"]
         size, device = len(first), first.device
@@ -223,14 +224,24 @@ class MultimodalSentimentModel(
         """The backbones that training leaves alone, by modality."""
         return {m: e.backbone for m, e in self.encoders.items() if getattr(e, "frozen", False)}
 
+    def named_backbones(self) -> dict[str, nn.Module]:
+        """The frozen backbones that their name stands for; one with random weights cannot be had again by name."""
+        return {m: b for m, b in self.frozen_backbones().items() if m not in self.random_backbones}
+
     def trained_state(self) -> dict[str, Tensor]:
         """The state dict without frozen backbones: all that training can change."""
-        frozen = tuple(f"encoders.{m}.backbone." for m in self.frozen_backbones())
-        return {k: v for k, v in self.state_dict().items() if not k.startswith(frozen)}
+        return self._state_without(self.frozen_backbones())
+
+    def _state_without(self, backbones: Iterable[str]) -> dict[str, Tensor]:
+        left_out = tuple(f"encoders.{m}.backbone." for m in backbones)
+        return {k: v for k, v in self.state_dict().items() if not k.startswith(left_out)}
 
     def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
         """Inverse of `trained_state`: every tensor must be there, and no other."""
-        expected, given = set(self.trained_state()), set(state)
+        self._load(state, set(self.trained_state()))
+
+    def _load(self, state: Mapping[str, Tensor], expected: set[str]) -> None:
+        given = set(state)
         if expected != given:
             odd = ", ".join(sorted(expected ^ given)[:3])
             raise DataError(f"saved weights do not fit this model (first differences: {odd})")
@@ -238,10 +249,11 @@ class MultimodalSentimentModel(
 
     def _save_pretrained(self, save_directory: Path) -> None:
         self._hub_mixin_config["backbone_fingerprints"] = {
-            m: fingerprint(backbone) for m, backbone in self.frozen_backbones().items()
+            m: fingerprint(backbone) for m, backbone in self.named_backbones().items()
         }
         temporary = save_directory / f"{WEIGHTS_NAME}.tmp"
-        save_file({k: v.contiguous() for k, v in self.trained_state().items()}, temporary)
+        kept = self._state_without(self.named_backbones())
+        save_file({k: v.contiguous() for k, v in kept.items()}, temporary)
         temporary.replace(save_directory / WEIGHTS_NAME)
 
     @classmethod
@@ -272,17 +284,22 @@ class MultimodalSentimentModel(
                 local_files_only=local_files_only,
                 token=token,
             )
-        # A fine-tuned backbone is in the file: its pretrained weights need not be had again.
-        stored = {**model_kwargs, "random_backbones": model_kwargs.get("finetune", ())}
-        model = cls(**stored)
-        model._hub_mixin_config["random_backbones"] = model_kwargs.get("random_backbones", ())
+        # A backbone that has learned or began with random weights is in the file; pretrained ones are not asked for.
+        random = tuple(model_kwargs.get("random_backbones", ()))
+        model = cls(**{**model_kwargs, "random_backbones": (*random, *model_kwargs.get("finetune", ()))})
+        model.random_backbones = model._hub_mixin_config["random_backbones"] = random
         model.check_fingerprints((config or {}).get("backbone_fingerprints", {}))
-        model.load_trained_state(load_file(path, device=map_location))
+        try:
+            model._load(load_file(path, device=map_location), set(model._state_without(model.named_backbones())))
+        except SafetensorError as error:
+            raise DataError(f"{path}: damaged ({error}); train again") from error
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
         return model.eval()
 
     def check_fingerprints(self, expected: Mapping[str, str]) -> None:
         """Raise `BackboneError` where a frozen backbone is not the one this model was trained on."""
-        for modality, backbone in self.frozen_backbones().items():
+        for modality, backbone in self.named_backbones().items():
             if modality in expected and fingerprint(backbone) != expected[modality]:
                 raise BackboneError(
                     f"the {modality} backbone on this machine has other weights than the one this model was trained on"

@@ -1,8 +1,11 @@
 """A page of HTML that needs nothing beside itself: text escaped, pictures inside, nothing loaded from anywhere."""
 
 import base64
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import Path
+from urllib.parse import quote
 
 from mmsa_lib import plots
 
@@ -28,6 +31,14 @@ td.n, th.n { text-align: right; }
 article { border: 1px solid #ddd; border-radius: 8px; padding: .6rem 1rem; margin: 1rem 0; break-inside: avoid; }
 blockquote { margin: .2rem 0 .4rem; font-size: 1.05rem; font-style: italic; overflow-wrap: anywhere; }
 """
+
+
+def address(file: Path, folder: Path) -> str:
+    """From a page in `folder` to a file: relative, so that both can move together; else where the file lies."""
+    try:
+        return quote(Path(os.path.relpath(file.absolute(), folder.absolute())).as_posix())
+    except ValueError:  # another drive on Windows
+        return file.absolute().as_uri()
 
 
 def document(title: str, body: Iterable[str]) -> str:

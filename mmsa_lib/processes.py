@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import parse_flag_from_env
 
 _PATIENCE = timedelta(days=7)  # one process may extract features for hours longer than another
@@ -26,6 +27,9 @@ def this_process() -> PartialState:
 def accelerator(**options: Any) -> Accelerator:
     """Accelerate's helper for training in this process; `options` are those of `Accelerator`."""
     this_process()
+    precision = options.get("mixed_precision")
+    if precision and AcceleratorState._shared_state and AcceleratorState().mixed_precision != precision:
+        AcceleratorState._reset_state()  # it keeps the precision of the first training in this process
     # In a batch that lacks a modality everywhere, its encoder gets no gradient.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     return Accelerator(kwargs_handlers=[unused], **options)

@@ -3,10 +3,8 @@
 Every number comes from `mmsa_lib.evaluation.assess`; the same numbers lie beside the page as JSON.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 
@@ -344,12 +342,4 @@ def _player(clip: Path | None, folder: Path, left: int) -> tuple[str, int]:
     size = Path(clip).stat().st_size
     if clip.suffix.lower() == ".mp4" and 0 < size <= min(CLIP_BYTES, left):
         return page.video(Path(clip).read_bytes(), f"Clip {clip.name}"), size
-    return f"<p>{page.link(_address(Path(clip), folder), f'{clip.name} ({size / 1e6:.1f} MB)')}</p>", 0
-
-
-def _address(clip: Path, folder: Path) -> str:
-    """From the page to the clip: relative, so that both can move together; else where the file lies."""
-    try:
-        return quote(Path(os.path.relpath(clip.absolute(), folder.absolute())).as_posix())
-    except ValueError:  # another drive on Windows
-        return clip.absolute().as_uri()
+    return f"<p>{page.link(page.address(Path(clip), folder), f'{clip.name} ({size / 1e6:.1f} MB)')}</p>", 0

@@ -15,7 +15,7 @@ from mmsa_lib.errors import DataError
 from mmsa_lib.metrics import TASKS
 from mmsa_lib.model import WEIGHTS_NAME, MultimodalSentimentModel
 from mmsa_lib.presets import Preset
-from mmsa_lib.trainer import CHECKPOINT, LOGITS
+from mmsa_lib.trainer import CHECKPOINT, HISTORY, LOGITS
 
 RUN_FILE, METRICS_FILE, PREDICTIONS_FILE = "run.json", "metrics.json", "predictions.csv"
 
@@ -31,7 +31,10 @@ def load_run(run_dir: str | Path) -> tuple[Preset, MultimodalSentimentModel]:
     settings = read_run(run_dir)
     if settings is None or not (run_dir / WEIGHTS_NAME).is_file():
         raise DataError(f"{run_dir}: no trained model there; make one with `mmsa train --run {run_dir}`")
-    return preset_from_json(settings["preset"]), MultimodalSentimentModel.from_pretrained(str(run_dir))
+    try:
+        return preset_from_json(settings["preset"]), MultimodalSentimentModel.from_pretrained(str(run_dir))
+    except (ValueError, TypeError, AttributeError) as error:  # of run.json or config.json
+        raise DataError(f"{run_dir}: damaged, or of another version ({error}); train again") from error
 
 
 def preset_from_json(fields: dict[str, Any]) -> Preset:
@@ -44,9 +47,12 @@ def read_run(run_dir: Path) -> dict | None:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text())
+        settings = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path}: not valid JSON") from error
+    if not isinstance(settings, dict) or not isinstance(settings.get("preset"), dict):
+        raise DataError(f"{path}: not written by `mmsa train`")
+    return settings
 
 
 def open_run(run_dir: Path, preset: Preset, data: str | Path, restart: bool) -> None:
@@ -62,13 +68,16 @@ def open_run(run_dir: Path, preset: Preset, data: str | Path, restart: bool) -> 
     trained = any((run_dir / name).is_file() for name in (CHECKPOINT, WEIGHTS_NAME))
     if earlier is not None and trained and not restart:
         changed = [k for k, v in settings["preset"].items() if earlier["preset"].get(k) != v]
-        changed += ["data"] if earlier["data"] != settings["data"] else []
+        changed += ["data"] if earlier.get("data") != settings["data"] else []
         if changed:
             raise DataError(
                 f"{run_dir}: holds a run with other settings ({', '.join(changed)}); "
                 "choose another --run, or replace it with --restart"
             )
-    if restart or earlier is None or earlier["finished"]:
+    if restart:  # an old model beside new settings would be taken for theirs
+        for name in (WEIGHTS_NAME, "config.json", METRICS_FILE, PREDICTIONS_FILE, HISTORY):
+            (run_dir / name).unlink(missing_ok=True)
+    if restart or earlier is None or earlier.get("finished"):
         (run_dir / CHECKPOINT).unlink(missing_ok=True)
         for events in (run_dir / "tensorboard").glob("events.*"):
             events.unlink()

@@ -8,6 +8,7 @@ and which files make up a split.
 
 import hashlib
 import json
+import math
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ class Shards:
     ) -> None:
         self.folder, self.split, self.recipes, self.sources = Path(folder), split, recipes, sources
         self.rows = max(map(len, sources.values()), default=0)
+        self.written: set[Path] = set()
         self._sweep()
 
     def chunks(self, modality: str) -> list[range]:
@@ -50,21 +52,39 @@ class Shards:
         source = digest(self.sources[modality][rows.start : rows.stop])
         return self.home(modality) / f"{self.split}-{rows.start:06d}-{source}.safetensors"
 
-    def missing(self, modality: str) -> list[range]:
-        return [rows for rows in self.chunks(modality) if not _readable(self.path(modality, rows))]
+    def missing(self, modality: str, seconds: float = 0.0) -> list[range]:
+        """What is not kept, or lacks a clip for which another try of so many seconds is worth it, see `write`."""
+        return [rows for rows in self.chunks(modality) if not self._has(self.path(modality, rows), seconds)]
 
-    def write(self, modality: str, rows: range, tensors: Sequence[Tensor | None], errors: dict[str, str]) -> None:
-        """Keep one tensor a row (None: it has none), and why clips were left out, by name."""
+    def _has(self, path: Path, seconds: float) -> bool:
+        known = _metadata(path)
+        return known is not None and (path in self.written or float(known.get("patience", "inf")) >= seconds)
+
+    def write(
+        self,
+        modality: str,
+        rows: range,
+        tensors: Sequence[Tensor | None],
+        errors: dict[str, str],
+        patience: float = math.inf,
+    ) -> None:
+        """Keep one tensor a row (None: it has none), and why clips were left out, by name.
+
+        With more than `patience` seconds a clip another try of all rows is worth it, but not by this object.
+        """
         path = self.path(modality, rows)
+        self.written.add(path)
+        self._manifest(modality).unlink(missing_ok=True)
         kept = {str(row): t.contiguous().cpu() for row, t in zip(rows, tensors, strict=True) if t is not None}
         temporary = _temporary(path)
-        save_file(kept, temporary, metadata={"errors": json.dumps(errors)})
+        known = {"errors": json.dumps(errors)} | ({} if patience == math.inf else {"patience": str(patience)})
+        save_file(kept, temporary, metadata=known)
         _put_in_place(temporary, path)
 
     def write_manifests(self) -> None:
         """Per modality, `SPLIT-DIGEST.json`: the recipe, and the files of the split in the order of its rows."""
         for modality, recipe in self.recipes.items():
-            path = self.home(modality) / f"{self.split}-{digest(self.sources[modality])}.json"
+            path = self._manifest(modality)
             if path.exists() or not self.rows:
                 continue
             files, left_out = [], {}
@@ -77,6 +97,9 @@ class Shards:
             temporary = _temporary(path)
             temporary.write_text(json.dumps(manifest | {"files": files, "left_out": left_out}, indent=1) + "\n")
             _put_in_place(temporary, path)
+
+    def _manifest(self, modality: str) -> Path:
+        return self.home(modality) / f"{self.split}-{digest(self.sources[modality])}.json"
 
     def read(self, modality: str, into: list[Tensor | None]) -> dict[str, str]:
         """Put the features of each row into its place; why clips were left out. Memory is mapped, not filled."""
@@ -112,12 +135,13 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _readable(path: Path) -> bool:
+def _metadata(path: Path) -> dict[str, str] | None:
+    """What a shard says of itself; None if it is not there or not whole."""
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() is not None
+            return file.metadata()
     except (OSError, SafetensorError):
-        return False
+        return None
 
 
 def _temporary(path: Path) -> Path:
@@ -127,7 +151,7 @@ def _temporary(path: Path) -> Path:
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
-    with open(temporary, "rb") as file:
+    with open(temporary, "r+b") as file:  # Windows syncs only what may be written
         os.fsync(file.fileno())  # a power failure must not leave the name without the content
     temporary.replace(path)
 

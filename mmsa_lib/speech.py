@@ -178,7 +178,10 @@ def recognise(model: "WhisperModel", stretches: Iterable[Stretch], language: str
     """Write stretches of speech down, several in one go, as many as the recogniser hears at once.
 
     Without `language` (a code such as `en`) a model of many languages finds it out anew for each go.
+    Raises DataError for a code it does not know.
     """
+    if language is not None and model.model.is_multilingual and language not in model.supported_languages:
+        raise DataError(f"--language: {language!r} is not a code the recogniser knows, such as en, de or fr")
     pack: list[Stretch] = []
     for stretch in stretches:
         if pack and sum(len(s.waveform) for s in (*pack, stretch)) > _PACK * SAMPLE_RATE:

@@ -5,7 +5,6 @@ Words come from the video, so they are escaped wherever they are written; files 
 
 import base64
 import json
-import os
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -14,7 +13,7 @@ from string import Template
 import numpy as np
 from matplotlib.colors import to_rgba
 
-from mmsa_lib import plots
+from mmsa_lib import page, plots
 from mmsa_lib.files import write_text
 from mmsa_lib.inference import Reading, Utterance
 from mmsa_lib.labels import EMOTIONS, SENTIMENTS
@@ -144,8 +143,7 @@ def source(video: str | Path, folder: str | Path) -> tuple[str, str]:
     kind = _KINDS.get(video.suffix.lower(), "video/mp4")
     if video.stat().st_size <= MOST_INLINE:
         return f"data:{kind};base64,{base64.b64encode(video.read_bytes()).decode('ascii')}", kind
-    address = Path(os.path.relpath(video.absolute(), Path(folder).absolute()))
-    return address.as_posix().replace("%", "%25").replace("#", "%23").replace("?", "%3F"), kind
+    return page.address(video, Path(folder)), kind
 
 
 def to_html(reading: Reading, playing: tuple[str, str] | None = None) -> str:

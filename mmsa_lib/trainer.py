@@ -30,7 +30,7 @@ from mmsa_lib.model import MultimodalSentimentModel
 
 LOGITS = {"emotion": "emotions", "sentiment": "sentiments"}
 LABELS = {"emotion": "emotion_label", "sentiment": "sentiment_label"}
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, HISTORY = "checkpoint.pt", "history.csv"
 PRECISIONS = ("no", "bf16", "fp16")
 SELECTIONS = ("loss", "emotion_weighted_f1")
 SCHEDULES = ("plateau", "linear")
@@ -292,13 +292,14 @@ class MultimodalTrainer:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
             "rng": rng,
             "cuda_rng": cuda_rng,
         }
         temporary = self.run_dir / f"{CHECKPOINT}.tmp"
         torch.save(state, temporary)
         temporary.replace(self.run_dir / CHECKPOINT)
-        history = self.run_dir / "history.csv"
+        history = self.run_dir / HISTORY
         pd.DataFrame(self.history).to_csv(history.with_suffix(".tmp"), index=False)
         history.with_suffix(".tmp").replace(history)
 
@@ -315,6 +316,8 @@ class MultimodalTrainer:
         self.scheduler.load_state_dict(state["scheduler"])
         if self.average is not None and state.get("average"):
             self.average.load_state_dict(state["average"])
+        if self.accelerator.scaler and state.get("scaler"):
+            self.accelerator.scaler.load_state_dict(state["scaler"])
         self.epoch, self.history, self.best = state["epoch"], state["history"], state["best"]
         own = self.accelerator.process_index
         if own < len(state["rng"]):

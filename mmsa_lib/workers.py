@@ -5,6 +5,7 @@ processes is killed by such a file, and waits for ever for one that hangs; here 
 named.
 """
 
+import math
 import multiprocessing
 import signal
 import threading
@@ -26,10 +27,21 @@ _START_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Failure:
-    """A task without a result: the error it raised, or how its process ended (`lost`: it crashed or hung)."""
+    """A task without a result: the error it raised, or how its process ended (`lost`: it crashed or hung).
+
+    Another try is worth it with more than `patience` seconds: 0 where the cause may have passed, infinite where
+    the same would happen again.
+    """
 
     reason: str
     lost: bool = field(default=False, compare=False)
+    patience: float = field(default=math.inf, compare=False)
+
+
+def failure(error: MMSAError) -> Failure:
+    """An error of this library as a result."""
+    passing = getattr(error, "passing", False)
+    return Failure(getattr(error, "reason", str(error)), patience=0.0 if passing else math.inf)
 
 
 def run_guarded(
@@ -138,14 +150,14 @@ class _Worker:
         try:
             if self.link.poll():
                 return self.link.recv()
-            reason = f"took longer than {seconds:g} seconds"
+            reason, patience = f"took longer than {seconds:g} seconds", seconds
         except (EOFError, OSError):
             self.process.join(5)
-            reason = f"the decoder crashed ({_ending(self.process.exitcode)})"
+            reason, patience = f"the decoder crashed ({_ending(self.process.exitcode)})", 0.0
         if self.index is None:
             raise MMSAError(f"a process for the work could not be started: {reason}")
         self.stop()
-        return Failure(reason, lost=True)
+        return Failure(reason, lost=True, patience=patience)
 
     def give(self, plan: "_Plan", seconds: float) -> None:
         """Hand out the next task. A process that was lost is replaced first, and gets it when it has started."""
@@ -184,9 +196,10 @@ def _serve(link: Connection, function: Callable[[Any], Any]) -> None:
         try:
             answer = function(task)
         except MMSAError as error:
-            answer = Failure(getattr(error, "reason", str(error)))
+            answer = failure(error)
         except Exception as error:
-            answer = Failure(f"{type(error).__name__}: {error}")
+            passing = isinstance(error, (OSError, MemoryError))
+            answer = Failure(f"{type(error).__name__}: {error}", patience=0.0 if passing else math.inf)
         link.send(answer)
 
 

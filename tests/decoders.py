@@ -23,6 +23,8 @@ def work(task):
         time.sleep(60)
     elif name == "refuse":
         raise MediaError("clip.mp4", "empty file")
+    elif name == "disk":
+        raise OSError(5, "Input/output error")
     elif name == "bug":
         raise ValueError("a bug")
     elif name == "wait":

@@ -1,6 +1,7 @@
 """The audit of a set with every trap: all is found, nothing else is, and no clip can stop it."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -241,6 +242,28 @@ class TestChecksums:
         found = audit(root, progress=False, check=lambda path: Failure("damaged"))
         write_sums(root, found.sums)
         assert f"{FOLDERS['dev']}/{clip.name}" not in read_sums(root)
+
+    def test_the_folder_of_clips_may_be_asked_for_itself(self, standin, root):
+        folder = root / FOLDERS["train"]
+        write_sums(folder, audit(folder, progress=False, check=find_well).sums)
+        assert self.changes(folder) == []
+        clip = min(folder.glob("dia*.mp4"))
+        flip_bits(clip, 1, seed=0)
+        assert self.changes(folder) == [("train", clip.name, "other content")]
+
+    def test_names_of_any_bytes_are_kept(self, root):
+        clip = min((root / FOLDERS["dev"]).glob("dia*.mp4"))
+        odd = os.fsdecode(os.fsencode(clip.parent) + b"/caf\xe9.mp4")
+        try:
+            shutil.copy(clip, odd)
+        except OSError:
+            pytest.skip("this file system takes no such name")
+        (root / SUMS_FILE).unlink()
+        found = audit(root, progress=False, check=find_well)
+        write_sums(root, found.sums)
+        assert self.changes(root) == [] and f"{FOLDERS['dev']}/caf\udce9.mp4" in read_sums(root)
+        as_json(found)
+        as_text(found).encode(errors="backslashreplace")
 
     def test_other_programs_can_write_and_read_the_list(self, root):
         names = read_sums(root)

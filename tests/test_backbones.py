@@ -148,3 +148,18 @@ def test_a_fingerprint_tells_any_change():
         model.stem[0].weight[0, 0, 0, 0, 0] += 1e-6
     assert fingerprint(model) != before
     assert json.dumps(before)  # goes into config.json
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_text_weights_kept_in_half_precision(tmp_path, precision):
+    config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    BertModel(config).to(precision).save_pretrained(tmp_path)
+    encoder = TextEncoder(str(tmp_path), frozen=False)
+    assert fingerprint(encoder.backbone)
+    encoder({"input_ids": torch.ones(1, 3, dtype=torch.long), "attention_mask": torch.ones(1, 3)}).sum().backward()
+    assert fingerprint(TextEncoder(str(tmp_path), pretrained=False).backbone)
+
+
+def test_a_mistyped_video_backbone_is_answered_with_the_names():
+    with pytest.raises(BackboneError, match=r"'r3d18'; known: r3d_mini, .*r3d_18"):
+        load_video_backbone("r3d18", pretrained=False)

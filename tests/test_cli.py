@@ -238,3 +238,41 @@ def test_help_answers_without_loading_torch():
     code += "try: main()\nexcept SystemExit as stop: assert not stop.code\nassert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and "--modalities" in done.stdout, done.stderr
+
+
+class TestBadPlaces:
+    """What cannot be written is one line that names it, before any work is done where that can be known."""
+
+    def test_a_run_directory_that_is_a_file(self, damaged_world, tmp_path, here):
+        (tmp_path / "file").write_text("")
+        status, _, error = here("train", "--data", damaged_world, "--run", tmp_path / "file", "--modalities", "text")
+        assert status == 2 and is_one_line(error) and str(tmp_path / "file") in error
+
+    def test_an_output_folder_that_is_a_file(self, trained, tmp_path, here):
+        (tmp_path / "file").write_text("")
+        clip = encode(tmp_path / "film.mp4", counting_frames(10), tone(0.5))
+        status, _, error = here("predict", clip, "--run", trained[0], "--text", "hi", "--out", tmp_path / "file")
+        assert status == 2 and is_one_line(error) and "--out" in error
+
+    def test_a_picture_in_a_folder_that_is_a_file(self, damaged_world, tmp_path, here):
+        (tmp_path / "file").write_text("")
+        words = ("data", "audit", damaged_world, "--picture", tmp_path / "file" / "health.png", "--workers", 1)
+        status, out, error = here(*words)
+        assert status == 2 and error.splitlines()[-1].startswith("mmsa: ") and str(tmp_path / "file") in error
+        assert "Traceback" not in error and "clips" in out
+
+
+@pytest.mark.parametrize("words", [(), ("data",)])
+def test_without_a_command_the_help_is_shown_as_it_stands(here, words):
+    status, _, error = here(*words)
+    assert status == 2 and error.startswith("Usage: ") and error.count("\n") > 5
+
+
+@pytest.mark.parametrize(("words", "resumes"), [(("train",), True), (("data", "download"), True), (("doctor",), False)])
+def test_only_what_goes_on_says_so_when_interrupted(here, monkeypatch, words, resumes):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    status, _, error = here(*words)
+    assert status == 130 and ("the same command goes on from here" in error) == resumes

@@ -1,5 +1,7 @@
 """Context: who sees which turn, and that nobody sees anything else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -358,3 +360,9 @@ def test_a_reader_of_words_answers_from_what_it_may_see():
 def test_words_of_other_turns_want_a_text_encoder_that_learns():
     with pytest.raises(DataError, match="fine-tune text"):
         build_model(Preset(MINILM, "r3d_mini", modalities=("text",), context=2, context_reader="text"))
+
+
+def test_a_pooler_cannot_read_the_words_of_other_turns():
+    preset = Preset(MINILM, "r3d_mini", modalities=("text",), finetune=("text",), context=2, context_reader="text")
+    with pytest.raises(DataError, match="pooling pooler"):
+        build_model(replace(preset, pooling="pooler"))

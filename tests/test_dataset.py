@@ -1,12 +1,14 @@
 """The data set and its batches."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from worlds import feature_dataset, write_world
 
 from mmsa_lib import MELDDataset, collate
 from mmsa_lib.dataset import LengthBatchSampler, make_loader
+from mmsa_lib.errors import DataError
 from mmsa_lib.labels import EMOTIONS
 
 
@@ -91,3 +93,21 @@ class TestLengthBatchSampler:
     def test_nothing_and_one(self):
         assert list(LengthBatchSampler(np.array([], dtype=int), 4)) == []
         assert list(LengthBatchSampler(np.array([7]), 4)) == [[0]]
+
+
+def test_turns_out_of_order_are_refused_where_the_order_matters():
+    table = pd.DataFrame({
+        "split": "test",
+        "dialogue_id": [0, 0, 3, 3],
+        "utterance_id": [0, 1, 5, 2],
+        "speaker": "Ann",
+        "text": "Oh.",
+        "clip": None,
+        "emotion": "neutral",
+        "sentiment": "neutral",
+    })  # fmt: skip
+    assert len(MELDDataset(table, modalities=["text"])) == 4
+    with pytest.raises(DataError, match="dialogue 3: utterance 2 comes after a later one"):
+        MELDDataset(table, modalities=["text"], dialogues=True)
+    ordered = table.sort_values("utterance_id")
+    assert MELDDataset(ordered, modalities=["text"], dialogues=True).dialogue.tolist() == [0, 0, 1, 1]

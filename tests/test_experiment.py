@@ -1,6 +1,7 @@
 """Experiments: what the data know about themselves, and clips chosen for the picture of a run."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +9,13 @@ import pytest
 import torch
 from worlds import write_world
 
-from mmsa_lib import experiment
+from mmsa_lib import experiment, processes
+from mmsa_lib.cli import left_out_lines
 from mmsa_lib.errors import DataError
+from mmsa_lib.evaluation import assess, read_run
 from mmsa_lib.meld import load_split
 from mmsa_lib.presets import PRESETS
+from mmsa_lib.runs import load_run, open_run
 
 
 def test_only_made_data_know_their_ceiling(tmp_path):
@@ -52,3 +56,68 @@ def test_modalities_keep_their_order():
     for wrong in (["smell"], []):
         with pytest.raises(DataError, match="modalities"):
             experiment.used_modalities(wrong)
+
+
+def write_run(folder, **changes):
+    torch.manual_seed(0)
+    preset = replace(PRESETS["mini"], **changes)
+    open_run(folder, preset, "data", restart=False)
+    experiment.build_model(preset).eval().save_pretrained(folder)
+    return preset
+
+
+def test_an_old_model_is_never_left_beside_new_settings(tmp_path):
+    preset = write_run(tmp_path, modalities=("text",))
+    (tmp_path / "metrics.json").write_text("{}")
+    open_run(tmp_path, replace(preset, seed=3), "data", restart=True)
+    with pytest.raises(DataError, match="no trained model there"):
+        load_run(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} <= {"run.json", "README.md"}
+
+
+@pytest.mark.parametrize("name", ["run.json", "config.json", "model.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"preset": {"colour": "red"}}'])
+def test_a_damaged_run_is_an_error_that_names_it(tmp_path, name, content):
+    write_run(tmp_path, modalities=("text",))
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=str(tmp_path)):
+        load_run(tmp_path)
+
+
+def test_a_report_needs_the_clips_of_its_own_split_alone(tmp_path):
+    root, run = write_world(tmp_path / "data"), tmp_path / "run"
+    for folder in ("train_splits", "dev_splits_complete"):
+        shutil.rmtree(root / folder)
+    write_run(run, modalities=("text", "audio"))
+    found = read_run(run, root, "test", tmp_path / "kept", num_workers=0)
+    assert found.dev_logits is None and len(found.train_labels["emotion"]) == 14
+    assert assess(found)["calibration"]["emotion"]["after"] is None
+
+
+def test_left_out_clips_are_told_by_every_evaluation(tmp_path):
+    root = write_world(tmp_path / "data", {"test": 3})
+    (root / "output_repeated_splits_test" / "dia0_utt1.mp4").write_bytes(b"")
+    write_run(tmp_path / "run", modalities=("text", "audio"))
+    result = experiment.evaluate(tmp_path / "run", root, "test", tmp_path / "kept", num_workers=0)
+    assert result["left_out"] == {"test": {"dia0_utt1.mp4": "empty file"}}
+    assert left_out_lines(result["left_out"]) == [
+        "test: 1 clip left out, other modalities still count",
+        "  dia0_utt1.mp4: empty file",
+    ]
+
+
+def test_hardly_any_clips_are_enough(tmp_path):
+    """Where most clips are missing whole batches have nothing to hear; the model answers all the same."""
+    root = write_world(tmp_path / "data", {"train": 40, "dev": 40, "test": 40})
+    for folder in ("train_splits", "dev_splits_complete", "output_repeated_splits_test"):
+        for clip in sorted((root / folder).iterdir())[4:]:
+            clip.unlink()
+    preset = replace(PRESETS["mini"], modalities=("audio",), epochs=1)
+    result = experiment.train(preset, root, tmp_path / "run", tmp_path / "kept", num_workers=0, progress=False)
+    assert result["n"] == 40
+
+
+def test_trainings_of_two_precisions_in_one_process():
+    first, second = (processes.accelerator(mixed_precision=p).mixed_precision for p in ("no", "bf16"))
+    assert (first, second) == ("no", "bf16")
+    assert processes.accelerator(mixed_precision="no").mixed_precision == "no"

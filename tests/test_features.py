@@ -14,6 +14,7 @@ from worlds import write_world
 from mmsa_lib import MELDDataset, MultimodalSentimentModel, features, shards
 from mmsa_lib.backbones import fingerprint
 from mmsa_lib.dataset import MODEL_INPUTS, make_loader
+from mmsa_lib.errors import MediaError
 from mmsa_lib.features import extract, fill
 from mmsa_lib.preprocess import MelSpec
 
@@ -176,7 +177,7 @@ def test_the_manifest_says_what_was_made_of_what(model, tmp_path, monkeypatch):
     assert fill(MELDDataset(root, "dev"), model, tmp_path / "kept")[0].clips == 0
 
 
-@pytest.mark.parametrize("settings", [{"batch_size": 2}, {"channels_last": True}])
+@pytest.mark.parametrize("settings", [{"batch_size": 2}])
 def test_batch_size_and_layout_do_not_change_features(model, world, tmp_path, settings):
     one = extract(MELDDataset(world, "dev"), model, tmp_path / "one")
     other = extract(MELDDataset(world, "dev"), model, tmp_path / "other", **settings)
@@ -216,3 +217,35 @@ def test_a_backbone_to_be_fine_tuned_gets_its_frames_kept(world, tmp_path):
     assert dataset[0]["text_inputs"].dtype == torch.long  # tokens, made on the fly
     batch = next(iter(make_loader(dataset, 2)))
     assert model(**{k: batch[k] for k in MODEL_INPUTS if k in batch})["emotions"].shape == (2, 7)
+
+
+def test_what_may_have_passed_is_tried_again_and_what_would_fail_again_is_not(model, tmp_path, monkeypatch):
+    root = write_world(tmp_path / "data", {"dev": 3})
+    (root / "dev_splits_complete" / "dia0_utt1.mp4").write_bytes(b"")  # nothing will change that
+    kept, real, tried = tmp_path / "kept", MELDDataset.media, []
+
+    def disk_fails(self, row):
+        tried.append(row)
+        if row == 2:
+            raise MediaError("dia0_utt2.mp4", "cannot be read (Input/output error)", passing=True)
+        return real(self, row)
+
+    monkeypatch.setattr(MELDDataset, "media", disk_fails)
+    first = extract(MELDDataset(root, "dev"), model, kept)
+    assert set(first.errors) == {"dia0_utt1.mp4", "dia0_utt2.mp4"} and tried == [0, 1, 2]
+    monkeypatch.setattr(MELDDataset, "media", lambda self, row: (tried.append(row), real(self, row))[1])
+    second = extract(MELDDataset(root, "dev"), model, kept)
+    assert set(second.errors) == {"dia0_utt1.mp4"} and second["audio"][2] is not None and tried == [0, 1, 2] * 2
+    extract(MELDDataset(root, "dev"), model, kept)
+    assert tried == [0, 1, 2] * 2
+    (manifest,) = kept.glob("audio-*/*.json")
+    assert list(json.loads(manifest.read_text())["left_out"]) == ["dia0_utt1.mp4"]
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(3.0, False), (3.5, True)])
+def test_what_took_too_long_is_tried_again_when_it_may_take_longer(tmp_path, seconds, again):
+    kept = shards.Shards(tmp_path, "dev", {"audio": {}}, {"audio": ["clip"]})
+    kept.write("audio", range(1), [None], {"clip": "took longer than 3 seconds"}, patience=3.0)
+    assert kept.missing("audio", seconds) == []  # not by the same process
+    later = shards.Shards(tmp_path, "dev", {"audio": {}}, {"audio": ["clip"]})
+    assert later.missing("audio", seconds) == [range(1)] * again

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import clips
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from mmsa_lib import inference, speech
 from mmsa_lib.errors import DataError, MediaError
-from mmsa_lib.experiment import build_model
+from mmsa_lib.experiment import build_model, predict_dataset, raw_dataset
 from mmsa_lib.inference import predict, read_video, windows
 from mmsa_lib.media import SAMPLE_RATE, read_clip, write_clip
 from mmsa_lib.model import MultimodalSentimentModel
 from mmsa_lib.presets import PRESETS
-from mmsa_lib.runs import write_json
+from mmsa_lib.runs import load_run, write_json
 from mmsa_lib.speech import Spoken
 
 CLIPS = Path(__file__).resolve().parents[1] / "data" / "mini" / "dev_splits_complete"
@@ -207,3 +208,34 @@ def test_windows_cover_everything(duration, count):
     found = windows(duration)
     assert len(found) == count and found[0].start == 0 and found[-1].end == duration
     assert all(a.end == b.start for a, b in pairwise(found))
+
+
+class TestPredict:
+    def test_words_do_where_the_file_lacks_the_rest(self, tmp_path):
+        run = write_run(tmp_path / "run", modalities=("text", "audio"))
+        silent = clips.encode(tmp_path / "silent.mp4", clips.counting_frames(12), None)
+        (answer,) = predict(run, silent, "I am so happy")
+        assert answer.modalities == ("text",)
+        with pytest.raises(MediaError, match="no audio"):
+            predict(run, silent)
+
+    def test_a_length_that_the_header_does_not_know_is_counted(self, run, dialogue, monkeypatch):
+        known = inference.probe
+        monkeypatch.setattr(inference, "probe", lambda path: known(path) | {"duration": None})
+        assert predict(run, dialogue, "Hello.")[0].end == pytest.approx(6.8, abs=0.1)
+
+
+@pytest.mark.parametrize("future", [0, 1])
+def test_a_reader_of_words_sees_what_it_has_learned_from(tmp_path, dialogue, told, future):
+    """In a long dialogue every turn is answered as in the excerpt that training gives of it."""
+    words = ("Never.", "Why not?", "Because I say so.", "Oh.", "Good.")
+    changes = {"context": 1, "future": future, "context_reader": "text", "finetune": ("text",), "modalities": ("text",)}
+    run = write_run(tmp_path, **changes)
+    told(*(Spoken(i, i + 0.9, word) for i, word in enumerate(words)))
+    read = read_video(run, dialogue, progress=False).utterances
+    preset, model = load_run(run)
+    table = pd.DataFrame({"text": words, "split": "test", "dialogue_id": 0, "speaker": "", "clip": None})
+    table = table.assign(emotion="neutral", sentiment="neutral")
+    answers = predict_dataset(model, raw_dataset(preset, table))["emotions"].softmax(dim=1)
+    found = torch.tensor([list(u.emotion.values()) for u in read])
+    torch.testing.assert_close(found, answers, atol=1e-5, rtol=1e-4)

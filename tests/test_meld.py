@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -349,3 +350,14 @@ def test_folder_is_read_once_and_no_clip_is_touched(tmp_path, write, monkeypatch
     monkeypatch.setattr(os, "stat", lambda *a, **k: pytest.fail("a clip was looked at by itself"))
     assert load_split(layout, "train")["clip"].notna().all()
     assert scans == [tmp_path / "train_splits"]
+
+
+def test_a_folder_that_may_not_be_entered_is_passed_over(tmp_path, write, monkeypatch):
+    write()
+    (tmp_path / "lost+found").mkdir()
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refused)  # what it does there; as root nothing is forbidden
+    assert list(find_layout(tmp_path).csvs) == ["train"]

@@ -150,3 +150,32 @@ class TestSaving:
     def test_weights_of_another_shape_of_model_are_refused(self, model):
         with pytest.raises(DataError, match="do not fit"):
             model.load_trained_state(build(modalities=["text"]).trained_state())
+
+    def test_a_frozen_backbone_that_began_with_random_weights_is_stored(self, inputs, tmp_path):
+        model = build().eval()
+        model.save_pretrained(tmp_path)
+        torch.manual_seed(5)  # the same name would now give other weights
+        loaded = MultimodalSentimentModel.from_pretrained(tmp_path)
+        assert_same(loaded(**inputs), model(**inputs), atol=0, rtol=0)
+        assert not any(name.startswith("encoders.video") for name in model.trained_state() if "backbone" in name)
+        loaded.save_pretrained(tmp_path / "again")
+        again = MultimodalSentimentModel.from_pretrained(tmp_path / "again")
+        assert_same(again(**inputs), model(**inputs), atol=0, rtol=0)
+
+    def test_weights_that_were_cut_short_are_a_clear_error(self, tmp_path):
+        build(modalities=["text"]).save_pretrained(tmp_path)
+        weights = tmp_path / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:1000])
+        with pytest.raises(DataError, match=r"model\.safetensors: damaged"):
+            MultimodalSentimentModel.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_batch_in_which_every_row_lacks_everything(inputs, training):
+    """As where the clips of a whole batch are missing: what stands in for them answers."""
+    model = build(modality_dropout=0.5).train(training)
+    nothing = torch.zeros(3, 3, dtype=torch.bool)
+    torch.manual_seed(0)
+    alone = model(modality_mask=nothing)
+    torch.manual_seed(0)
+    assert_same(alone, model(**inputs, modality_mask=nothing))

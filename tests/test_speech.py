@@ -117,6 +117,7 @@ class FalseModel:
     """Hears what it is told, as often as it is asked; remembers how long the sounds were."""
 
     model = SimpleNamespace(is_multilingual=True)
+    supported_languages = ("de", "en", "nl")
 
     def __init__(self, words, logprob=-0.3, language="en"):
         self.words, self.logprob, self.language, self.seconds, self.asked = words, logprob, language, [], []
@@ -160,3 +161,5 @@ class TestRecognise:
         assert spoken.language == "de" and model.asked == [None]
         list(speech.recognise(model, stretches(1, 2.0), language="nl"))
         assert model.asked == [None, "nl"]
+        with pytest.raises(DataError, match="--language: 'dutch'"):
+            list(speech.recognise(model, stretches(1, 2.0), language="dutch"))

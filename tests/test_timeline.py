@@ -3,6 +3,7 @@
 import json
 import re
 import xml.dom.minidom
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_page_plays_a_small_file_from_inside_and_refers_to_a_large_one(reading, 
     assert (address, kind) == ("data:video/mp4;base64,bW92aW5n", "video/mp4")
     monkeypatch.setattr(timeline, "MOST_INLINE", 3)
     address, _ = timeline.source(video, tmp_path / "out")
-    assert address == "../films/my film %231.mp4"
+    assert address == "../films/my%20film%20%231.mp4"
     assert '<video id="media"' in timeline.to_html(reading, (address, kind))
     assert '<audio id="media"' in timeline.to_html(reading, ("a.wav", "audio/wav"))
 
@@ -95,3 +96,11 @@ def test_save_leaves_whole_files_only(reading, tmp_path):
     assert {p.suffix for p in paths} == {".json", ".vtt", ".srt", ".html", ".png"}
     saved = json.loads((tmp_path / "out" / "talk.json").read_text(encoding="utf-8"))
     assert saved["duration"] == 10.0 and saved["utterances"][0]["emotion"]["joy"] == 0.6
+
+
+@pytest.mark.parametrize("name", ["a: part 1.mp4", "50%.mp4", "what?#1.mp4"])
+def test_a_page_finds_a_file_of_any_name(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(timeline, "MOST_INLINE", 0)
+    (tmp_path / name).write_bytes(b"x")
+    address, _ = timeline.source(tmp_path / name, tmp_path)
+    assert urlsplit(address).scheme == "" and unquote(urlsplit(address).path) == name

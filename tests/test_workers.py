@@ -1,5 +1,6 @@
 """Work that crashes, hangs or raises: every task gets an answer, the rest goes on."""
 
+import math
 import os
 import threading
 import time
@@ -146,3 +147,8 @@ class TestPrefetch:
         with Prefetch(source(), 1) as items:
             next(iter(items))
         assert closed.wait(5)
+
+
+def test_what_is_worth_another_try():
+    found = run([(name, 3) for name in ("kill", "refuse", "bug", "disk", "hang")], seconds=2.0)
+    assert [found[i].patience for i in range(5)] == [0, math.inf, math.inf, 0, 2]
