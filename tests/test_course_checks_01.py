@@ -1,5 +1,6 @@
 """Exercise checks of lesson 01: typical wrong answers are told apart."""
 
+import math
 import re
 
 import numpy as np
@@ -63,6 +64,8 @@ WRONG = {
         (lambda g, share, seed: np.isin(g, np.unique(g)[:3]), "whatever the seed"),
         (lambda g, share, seed: by_groups(g, 3, None), "another split each time"),
         (lambda g, share, seed: by_groups(g, 1, seed), "A third of the 9 groups is 3; 1"),
+        (lambda g, share, seed: by_groups(g, int(share * 9), seed), "is 2.7: 3 groups, not 2. .* cut off"),
+        (lambda g, share, seed: by_groups(g, math.ceil(share * 9), seed), "is 2.25: 2 groups, not 3. .* not up"),
         (lambda g, share, seed: np.flatnonzero(by_groups(g, 3, seed)), "A mask of True and False"),
         (lambda g, share, seed: set(g[by_groups(g, 3, seed)]), "NumPy array"),
     ],

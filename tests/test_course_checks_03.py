@@ -59,6 +59,13 @@ class AlwaysTrains(WithoutGradientsOnly):
         return self
 
 
+class BornInTrainMode(WithoutGradientsOnly):
+    def train(self, mode=True):
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+
 class StillAsks(NotFrozen):
     def train(self, mode=True):
         super().train(mode)
@@ -105,6 +112,7 @@ WRONG = {
         (AlwaysTrains, "handed on to the parent"),
         (StillAsks, "still ask for gradients"),
         (AllWithoutGradients, "Nothing can learn"),
+        (BornInTrainMode, "so a module is born"),
     ],
 }
 

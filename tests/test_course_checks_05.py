@@ -58,6 +58,13 @@ def text_survives(present, p):
     return keep
 
 
+def whole_row_survives(present, p):
+    keep = present & (torch.rand(present.shape) >= p)
+    lost = ~keep.any(dim=1)
+    keep[lost] = present[lost]
+    return keep
+
+
 def spoils(present, p):
     present &= rescue(present, present & (torch.rand(present.shape) >= p))
     return present
@@ -92,10 +99,11 @@ WRONG = {
             lambda present, p: rescue(present, present & (torch.rand(present.shape) < p)),
             "Do you keep with probability p",
         ),
-        (one_a_row, "only one drawn a row"),
+        (one_a_row, "only one drawn per row"),
         (one_draw_a_batch, "whole batch"),
         (first_survives, "same modality survives"),
         (text_survives, "came back"),
+        (whole_row_survives, "does not get all of it back"),
         (lambda present, p: present * (torch.rand(present.shape) >= p).float(), "torch.bool"),
         (spoils, "in place"),
     ],

@@ -236,6 +236,21 @@ def test_the_floor_is_the_loss_of_the_smoothed_targets_themselves():
     assert training.smoothing_floor(7, 0.05) == pytest.approx(loss.item(), abs=1e-5)
 
 
+def test_the_floor_of_a_batch_is_where_free_answers_end():
+    """Three utterances, two with the same words and other labels: two free answers, trained to the end."""
+    words, labels = torch.tensor([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]), torch.tensor([0, 2, 1])
+    answers = torch.zeros(2, 3, requires_grad=True)
+    optimizer = torch.optim.Adam([answers], lr=0.05)
+    for _ in range(800):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(answers[[0, 1, 0]], labels, label_smoothing=0.05)
+        loss.backward()
+        optimizer.step()
+    assert training.batch_floor(words, labels, 3, 0.05) == pytest.approx(loss.item(), abs=1e-4)
+    alone = training.batch_floor(words[:2], labels[:2], 3, 0.05)
+    assert alone == pytest.approx(training.smoothing_floor(3, 0.05), abs=1e-6)
+
+
 def test_gradient_descent_reaches_the_bottom_of_the_valley():
     path = training.walk(lambda w: torch.optim.SGD(w, lr=0.06), steps=200)
     assert path[0].tolist() == list(training.VALLEY_START)

@@ -89,7 +89,7 @@ PICTURES: dict[str, tuple[Callable, str]] = {
     "06 sweep": (lambda: lesson06.sweep(np.linspace(0, 1, 5), RNG.random((5, 3, 3)), 0.5), "macro F1"),
     "06 sure": (lambda: lesson06.sureness({"a": SHARES, "b": SHARES}, COUNTS, 0.05), "b: neutral 0.46"),
     "07 circle": (lesson07.circle, "back to the next batch"),
-    "07 heart": (lambda: lesson07.by_heart([3.0, 1.0], 0.4), "from 3.00 to 1.00 in 2 steps; the floor is 0.40"),
+    "07 heart": (lambda: lesson07.by_heart([3.0, 1.0], 0.4, 0.3), "in 2 steps; the floor is 0.40, 0.30"),
     "07 costs": (lambda: lesson07.costs({"R3D-18": (8e10, "video", True), "CNN": (2e8, "audio", False)}), "R3D-18 80"),
     "07 valley": (
         lambda: lesson07.valley(training.height, {"a": np.ones((4, 2)), "b": np.zeros((4, 2))}),

@@ -64,7 +64,8 @@ def course_map(*stages: str) -> plots.Picture:
     _connect(ax, boxes)
     figure.alt_text = (
         "Map of the course: a clip's words, frames and sound go through a text, a video and an audio encoder, "
-        "each ends in 128 numbers; fusion makes 256 of them, two heads give seven emotions and three sentiments; "
+        "each ends in 128 numbers; fusion makes 256 of them, context may add what was said before, two heads give "
+        "seven emotions and three sentiments; "
         f"below, evaluation, and the loss and the training that change what is not frozen. Lit: {', '.join(lit)}."
     )
     return figure
@@ -77,12 +78,12 @@ def _boxes() -> dict[str, Box]:
         boxes[f"{name} input"] = Box("data", 2.2, y, 1.2, 0.56, INPUTS[name], "", colors[name])
         boxes[name] = Box(name, 4.05, y, 1.75, 0.78, f"{name} encoder", ENCODERS[name], colors[name])
         boxes[f"{name} vector"] = Box(name, 5.52, y, 0.54, 0.5, "128", "", colors[name])
-    boxes["fusion"] = Box("fusion", 6.9, 2.6, 1.15, 1.2, "fusion", "384 → 256", grey)
-    boxes["context"] = Box("context", 6.9, 3.93, 1.62, 0.72, "context", "what was said before", grey)
-    boxes["emotion"] = Box("heads", 9.03, 3.1, 1.74, 0.78, "emotion", "7 probabilities", tasks["emotion"])
-    boxes["sentiment"] = Box("heads", 9.03, 2.1, 1.74, 0.78, "sentiment", "3 probabilities", tasks["sentiment"])
-    boxes["evaluation"] = Box("evaluation", 9.03, 0.5, 1.74, 0.72, "evaluation", "how good, how sure", grey)
-    boxes["loss"] = Box("loss", 6.9, 0.5, 1.62, 0.72, "loss", "rare classes count", grey)
+    boxes["fusion"] = Box("fusion", 6.53, 2.6, 0.92, 1.2, "fusion", "384 → 256", grey)
+    boxes["context"] = Box("context", 7.67, 2.6, 0.86, 1.2, "context", "what was\nsaid before", grey)
+    boxes["emotion"] = Box("heads", 9.0, 3.1, 1.5, 0.78, "emotion", "7 probabilities", tasks["emotion"])
+    boxes["sentiment"] = Box("heads", 9.0, 2.1, 1.5, 0.78, "sentiment", "3 probabilities", tasks["sentiment"])
+    boxes["evaluation"] = Box("evaluation", 9.0, 0.5, 1.74, 0.72, "evaluation", "how good, how sure", grey)
+    boxes["loss"] = Box("loss", 6.9, 0.5, 1.62, 0.72, "loss", "how wrong", grey)
     boxes["training"] = Box("training", 4.05, 0.5, 1.75, 0.72, "training", "step by step", grey)
     return boxes
 
@@ -130,18 +131,27 @@ def _connect(ax: Axes, boxes: dict[str, Box]) -> None:
         _arrow(ax, source.right, encoder.left)
         _arrow(ax, encoder.right, vector.left)
         _arrow(ax, vector.right, (fusion.left[0], fusion.y + offset))
-    _arrow(ax, (fusion.right[0], fusion.y + 0.25), boxes["emotion"].left)
-    _arrow(ax, (fusion.right[0], fusion.y - 0.25), boxes["sentiment"].left)
-    _arrow(ax, boxes["context"].bottom, fusion.top, style="dashed")
-    heads = boxes["sentiment"].bottom
-    _arrow(ax, heads, boxes["evaluation"].top)
-    _arrow(ax, (heads[0] - 0.45, heads[1]), (boxes["loss"].right[0] - 0.12, boxes["loss"].top[1]))
+    context, heads = boxes["context"], (boxes["emotion"], boxes["sentiment"])
+    _arrow(ax, fusion.right, context.left)
+    # What both heads say is judged together: a bracket gathers it.
+    edge, below = heads[0].right[0] + 0.13, 1.36
+    for head, offset in zip(heads, (0.25, -0.25), strict=True):
+        _arrow(ax, (context.right[0], context.y + offset), head.left)
+        _line(ax, head.right, (edge, head.y))
+    _line(ax, (edge, heads[0].y), (edge, below), (boxes["loss"].x + 0.4, below))
+    _arrow(ax, (boxes["evaluation"].x, below), boxes["evaluation"].top)
+    _arrow(ax, (boxes["loss"].x + 0.4, below), (boxes["loss"].x + 0.4, boxes["loss"].top[1]))
     _arrow(ax, boxes["loss"].left, boxes["training"].right)
     # Training changes the audio encoder and all that comes after the encoders.
     training, between = boxes["training"].top, boxes["audio"].bottom[1] / 2 + boxes["training"].top[1] / 2
-    ax.plot([training[0], fusion.x], [between, between], color=ARROW, linewidth=1.3, linestyle="dashed", zorder=1)
+    _line(ax, (training[0], between), (fusion.x, between), style="dashed")
     _arrow(ax, training, boxes["audio"].bottom, style="dashed")
     _arrow(ax, (fusion.x, between), fusion.bottom, style="dashed")
+
+
+def _line(ax: Axes, *points: tuple[float, float], style: str = "solid") -> None:
+    x, y = zip(*points, strict=True)
+    ax.plot(x, y, color=ARROW, linewidth=1.3, linestyle=style, zorder=1)
 
 
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], style: str = "solid") -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from mmsa_lib.trainer import MultimodalTrainer
@@ -22,6 +23,17 @@ def smoothing_floor(num_classes: int, smoothing: float) -> float:
     low = smoothing / num_classes
     high = 1 - smoothing + low
     return -high * math.log(high) - (num_classes - 1) * low * math.log(low)
+
+
+def batch_floor(inputs: Tensor, labels: Tensor, num_classes: int, smoothing: float) -> float:
+    """The lowest mean cross-entropy of a batch, in nats, where equal inputs (N, D) with other labels (N,) occur.
+
+    They get one answer; the best is the mean of their smoothed targets.
+    """
+    same = (inputs[:, None] == inputs).all(dim=2).float()  # (N, N)
+    targets = functional.one_hot(labels, num_classes) * (1 - smoothing) + smoothing / num_classes
+    best = same @ targets / same.sum(dim=1, keepdim=True)
+    return -(targets * best.log()).sum(dim=1).mean().item()
 
 
 def height(x, y):

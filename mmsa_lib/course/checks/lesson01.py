@@ -72,10 +72,21 @@ def hold_out(answer):
         raise Misconception("The same groups whatever the seed: draw them at random.")
     if (_mask(answer(groups, 1 / 3, 0), groups) != masks[0]).any():
         raise Misconception("The same seed gives another split each time: make the generator from the seed.")
+    _expect_rounded(answer, groups, 0.3, 3)
+    _expect_rounded(answer, groups, 0.25, 2)
+
+
+def _expect_rounded(answer, groups: np.ndarray, share: float, wanted: int) -> None:
+    count = len(np.unique(groups[_mask(answer(groups, share, 0), groups)]))
+    if count == wanted:
+        return
+    hint = "`int` and `//` cut off what is behind the point; `round` goes to the nearest number."
+    hint = hint if count < wanted else "Round to the nearest number, not up."
+    raise Misconception(f"A share of {share} of 9 groups is {9 * share:.4g}: {wanted} groups, not {count}. {hint}")
 
 
 def _mask(value, groups: np.ndarray) -> np.ndarray:
     held = expect_array(value, (None,))
     if held.dtype != bool:
-        raise Misconception(f"A mask of True and False is wanted, one a row, not {held.dtype} values.")
+        raise Misconception(f"A mask of True and False is wanted, one per row, not {held.dtype} values.")
     return expect_array(held, groups.shape)

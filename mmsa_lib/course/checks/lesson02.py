@@ -107,7 +107,20 @@ def batches_of_like_length(answer):
     in_order = sum(n * longest for n, longest in ((3, 12), (3, 11), (1, 3)))
     if size >= in_order:
         raise Misconception("The texts are batched in the order given: long ones still sit beside short ones.")
-    if batches[0] and lengths[batches[0][0]] == 12 and size == 66:
+    if lengths[batches[0][0]] == 12:
         raise Misconception("These batches begin with the longest texts; the contract asks for the shortest first.")
+    sizes = [len(batch) for batch in batches]
+    if sizes != [3, 3, 1]:
+        raise Misconception(f"The last batch is the one that is not full; yours hold {_listed(sizes)} texts.")
     if size > 57:
         raise Misconception(f"These batches compute {size} tokens; sorted by length it would take fewer.")
+    in_turn = [lengths[i] for batch in batches for i in batch]
+    if in_turn != sorted(in_turn):
+        raise Misconception(
+            f"The shortest texts come first, and no text is followed by a shorter one; your lengths are, from the "
+            f"first batch to the last, {_listed(in_turn)}."
+        )
+
+
+def _listed(numbers: list[int]) -> str:
+    return f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"

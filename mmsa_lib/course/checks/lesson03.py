@@ -27,7 +27,7 @@ def downward_kernel(answer):
         )
     if heard["still"]:
         raise Misconception("It answers to a bar that stands still: let the row change from frame to frame.")
-    raise Misconception("It does not answer to a bar that moves down by one row a frame.")
+    raise Misconception("It does not answer to a bar that moves down by one row per frame.")
 
 
 def _bars() -> dict[str, Tensor]:
@@ -108,6 +108,7 @@ def frozen_encoder(answer):
     backbone[1].running_mean.fill_(0.3)
     projection = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Dropout(0.5))
     encoder = expect_type(answer(backbone, projection), nn.Module, "FrozenEncoder(backbone, projection)")
+    newborn = any(module.training for module in backbone.modules())
     _expect_train_returns(encoder)
     frames = torch.randn(6, 3, 4, 8, 8)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
@@ -124,6 +125,11 @@ def frozen_encoder(answer):
     encoder.eval()
     if projection[2].training or encoder.training:
         raise Misconception("encoder.eval() calls train(False): the mode must be handed on to the parent class.")
+    if newborn:
+        raise Misconception(
+            "A new encoder has its backbone in train mode until somebody calls train() or eval(), for so a module is "
+            "born. Call self.train() at the end of __init__."
+        )
 
 
 def _expect_train_returns(encoder: nn.Module) -> None:

@@ -107,7 +107,7 @@ def _look_at_rates(kept: Tensor, p: float) -> None:
     hidden = 1 - kept.double().mean(dim=0)
     if hidden.max() < 0.6 * p:
         raise Misconception(
-            f"Each modality is hidden in {hidden.mean():.0%}, not about {p:.0%}: is only one drawn a row?"
+            f"Each modality is hidden in {hidden.mean():.0%}, not about {p:.0%}: is only one drawn per row?"
         )
     if hidden.min() > p + 0.03:
         raise Misconception(
@@ -120,6 +120,12 @@ def _look_at_rates(kept: Tensor, p: float) -> None:
 
 
 def _look_at_survivors(kept: Tensor) -> None:
+    one = (kept.sum(dim=1) == 1).double().mean()
+    if one < 0.8:  # it is .97, and .90 if a row that lost everything is drawn anew
+        raise Misconception(
+            f"With p = 0.9 only {one:.0%} of the rows have a single survivor; it should be nearly all. If a row would "
+            "lose everything, it does not get all of it back: one modality stays, and chance decides which."
+        )
     alone = kept[kept.sum(dim=1) == 1].double().mean(dim=0)
     if alone.max() > 0.5:
         raise Misconception("When all would be lost, the same modality survives each time; let chance choose.")

@@ -18,7 +18,7 @@ BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.22)}
 
 @style()
 def scene(table: pd.DataFrame) -> Picture:
-    """A dialogue as a score: a line a speaker, a bar an utterance, in time, with its emotion and its words."""
+    """A dialogue as a score: a line per speaker, a bar per utterance, in time, with its emotion and its words."""
     lanes = {name: i for i, name in enumerate(table["speaker"].unique())}
     figure = picture(10, 0.8 + 0.95 * len(lanes))
     ax = figure.subplots()
@@ -36,7 +36,7 @@ def scene(table: pd.DataFrame) -> Picture:
     ax.set(xlabel="time in the scene (s)", ylim=(len(lanes) - 0.5, -0.5), xlim=(-0.005 * total, 1.005 * total))
     ax.grid(False)
     said = ", ".join(f"{row.speaker} {row.emotion}" for row in table.itertuples())
-    figure.alt_text = f"A dialogue in time, a line a speaker: {said}."
+    figure.alt_text = f"A dialogue in time, one line per speaker: {said}."
     return figure
 
 
@@ -101,7 +101,7 @@ def repeats(
 
 @style()
 def lengths(table: pd.DataFrame, real: Mapping) -> Picture:
-    """Words and seconds an utterance, and mean words by emotion, beside the stored counts `real` of MELD."""
+    """Words and seconds per utterance, and mean words by emotion, beside the stored counts `real` of MELD."""
     words, seconds = table["text"].str.split().str.len(), table["end"] - table["start"]
     figure = picture(10, 2.9)
     axes = figure.subplots(1, 3, width_ratios=(3, 3, 2.6))
@@ -112,7 +112,7 @@ def lengths(table: pd.DataFrame, real: Mapping) -> Picture:
         edges = np.arange(len(counts) + 1) * step
         ax.stairs(np.histogram(values, edges)[0] / len(values), edges, fill=True, color="#BDB6E3", label=MINI)
         ax.stairs(np.array(counts) / sum(counts), edges, linewidth=1.8, color=INK, label=REAL)
-        ax.set(xlabel=f"{unit} an utterance", ylabel="share of the utterances")
+        ax.set(xlabel=f"{unit} per utterance", ylabel="share of the utterances")
         ax.yaxis.set_major_locator(MultipleLocator(0.05))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes[0].legend()
@@ -123,7 +123,7 @@ def lengths(table: pd.DataFrame, real: Mapping) -> Picture:
     axes[2].set(xlabel="words, mean", xlim=(5, 11), ylim=(6.5, -0.5))
     axes[2].legend(ncols=2, **BELOW)
     figure.alt_text = (
-        f"Words and seconds an utterance: in the embedded set {words.mean():.1f} words and {seconds.mean():.1f} s on "
+        f"Words and seconds per utterance: in the embedded set {words.mean():.1f} words and {seconds.mean():.1f} s on "
         f"average, by emotion from {means.min():.1f} to {means.max():.1f} words; in MELD from "
         f"{min(real['words_by_emotion']):.1f} (surprise) to {max(real['words_by_emotion']):.1f}."
     )

@@ -78,7 +78,7 @@ def leak(similar: Curves, pads: Sequence[int]) -> Picture:
 
 
 def _curves(similar: Curves, places: Sequence[int], room: float) -> Picture:
-    """One marked line a sentence, named at its end; `room` for the names, as a share of the axis."""
+    """One marked line per sentence, named at its end; `room` for the names, as a share of the axis."""
     figure = picture(8, 3)
     ax = figure.subplots()
     for (line, values), marker in zip(similar.items(), "os^Dv", strict=False):
@@ -114,7 +114,7 @@ def ladder(rows: Mapping[str, tuple[float, float, float]], ceiling: float, title
 
 @style()
 def dice(lines: Sequence[str], noisy: np.ndarray, calm: np.ndarray) -> Picture:
-    """Probabilities of one answer a line: `noisy` (R, N) of R readings with dropout, `calm` (N,) without."""
+    """Probabilities of one answer per line: `noisy` (R, N) of R readings with dropout, `calm` (N,) without."""
     figure = picture(9, 3)
     ax = figure.subplots()
     jitter = np.linspace(-0.22, 0.22, len(noisy))

@@ -11,7 +11,7 @@ from mmsa_lib.labels import EMOTIONS
 from mmsa_lib.plots import EMOTION_COLORS, INK, MODALITY_COLORS, Picture, picture, style
 
 GREEN, RED, GREY, PADDING = MODALITY_COLORS["audio"], "#CC6677", "#8A8A8A", "#D8D8D8"
-RATE = 16_000  # samples a second
+RATE = 16_000  # samples per second
 MEASURES = {
     "semitones": "pitch (semitones\nfrom own neutral)",
     "range": "pitch range\n(semitones)",
@@ -73,7 +73,7 @@ def period(frame: np.ndarray, lags: np.ndarray, curve: np.ndarray, hertz: float)
 
 @style()
 def voices(measures: pd.DataFrame, explained: Mapping[str, float]) -> Picture:
-    """One dot a clip: columns `voice` and `MEASURES`; `explained` is the share that the feelings explain."""
+    """One dot per clip: columns `voice` and `MEASURES`; `explained` is the share that the feelings explain."""
     figure = picture(10, 3.6)
     rng = np.random.default_rng(0)
     for ax, (name, label) in zip(figure.subplots(1, 4, sharey=True), MEASURES.items(), strict=True):
@@ -86,7 +86,9 @@ def voices(measures: pd.DataFrame, explained: Mapping[str, float]) -> Picture:
         ax.set_title(f"{explained[name]:.0%} explained", size=10)
     means = measures.groupby("voice")["semitones"].mean()
     told = ", ".join(f"{emotion} {means[emotion]:+.1f}" for emotion in EMOTIONS)
-    figure.alt_text = f"Four measures of the voice, a dot a clip; mean pitch in semitones from the own neutral: {told}."
+    figure.alt_text = (
+        f"Four measures of the voice, a dot per clip; mean pitch in semitones from the own neutral: {told}."
+    )
     return figure
 
 
@@ -243,5 +245,5 @@ def moments(columns: Mapping[str, Sequence[tuple[Tensor, int, str]]]) -> Picture
             ax.set_title(f"{shows}{' ✓' if right else ''}", size=8, weight=weight, loc="center")
         column[-1].set_xlabel(f"the {emotion}\nchannel", size=9, color=EMOTION_COLORS[emotion], weight="bold")
     told = "; ".join(f"{emotion}: {', '.join(shows for *_, shows in found)}" for emotion, found in columns.items())
-    figure.alt_text = f"Seconds of sound that excite one channel an emotion most, and what those voices show: {told}."
+    figure.alt_text = f"Seconds of sound that excite one channel per emotion most, and what those voices show: {told}."
     return figure

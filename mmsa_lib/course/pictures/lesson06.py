@@ -133,7 +133,7 @@ def trade_off(scores: Mapping[str, Mapping[str, Sequence[float]]], title: str) -
 
 @style()
 def bought(before: np.ndarray, after: np.ndarray, counts: Sequence[int]) -> Picture:
-    """Recall and precision of each emotion: arrows from one confusion matrix (7, 7) to another, commonest first."""
+    """Recall and precision of each emotion, from one confusion matrix (7, 7) to another, commonest first."""
     figure = picture(9, 3)
     order = commonest_first(counts)
     sides = {"recall": 1, "precision": 0}
@@ -142,11 +142,13 @@ def bought(before: np.ndarray, after: np.ndarray, counts: Sequence[int]) -> Pict
         start, end = (np.diagonal(m) / np.maximum(np.asarray(m).sum(axis=axis), 1) for m in (before, after))
         for place, k in enumerate(order):
             color = EMOTION_COLORS[EMOTIONS[k]]
-            arrow = {"arrowstyle": "-|>", "color": color, "lw": 3, "shrinkA": 0, "shrinkB": 0}
-            ax.annotate("", (end[k], place), (start[k], place), arrowprops=arrow)
-            ax.plot(start[k], place, "o", color=color, markeredgecolor=INK, markersize=7)
+            ax.plot([start[k], end[k]], [place, place], color=color, linewidth=3)
+            ax.plot(end[k], place, "o", color=color, markerfacecolor="white", markeredgewidth=2, markersize=7)
+            ax.plot(start[k], place, "o", color=color, markeredgecolor=INK, markersize=5)
         ax.set_yticks(range(7), [f"{EMOTIONS[k]} ({counts[k]})" for k in order])
-        ax.set(xlabel=f"{name} on test, mean of the seeds", title=f"{name.capitalize()}: none ● → inverse", xlim=(0, 1))
+        ax.set(
+            xlabel=f"{name} on test, mean of the seeds", title=f"{name.capitalize()}: none ● – ○ inverse", xlim=(0, 1)
+        )
         described.append(f"{name}: {', '.join(f'{EMOTIONS[k]} {start[k]:.2f} to {end[k]:.2f}' for k in order)}")
     ax.invert_yaxis()
     figure.alt_text = f"From no weights to inverse weights. {'; '.join(described)}."

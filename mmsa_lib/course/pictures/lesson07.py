@@ -42,16 +42,18 @@ def circle() -> Picture:
 
 
 @style()
-def by_heart(losses: Sequence[float], floor: float) -> Picture:
-    """The loss of one batch, step by step, and what it cannot go below."""
+def by_heart(losses: Sequence[float], floor: float, smoothing: float) -> Picture:
+    """The loss of one batch, step by step, and what it cannot go below; of that, what label smoothing makes up."""
     figure = picture(7, 2.6)
     ax = figure.subplots()
     ax.plot(range(1, len(losses) + 1), losses, color=INK, label="loss of the one batch")
-    ax.axhline(floor, color=GREY, linestyle=":", label="floor of label smoothing")
+    ax.axhline(floor, color=GREY, linestyle="--", label="floor of this batch")
+    ax.axhline(smoothing, color=GREY, linestyle=":", label="of label smoothing alone")
     ax.set(xlabel="step", ylabel="loss, both tasks", ylim=(0, None), title="One batch, learned by heart")
     ax.legend()
     fall = f"from {losses[0]:.2f} to {losses[-1]:.2f} in {len(losses)} steps"
-    figure.alt_text = f"The loss of one batch falls {fall}; the floor is {floor:.2f}."
+    floors = f"the floor is {floor:.2f}, {smoothing:.2f} of it by smoothing"
+    figure.alt_text = f"The loss of one batch falls {fall}; {floors}."
     return figure
 
 
