@@ -2,7 +2,7 @@
 # Another interpreter: make test PYTHON=/path/to/python3.12
 
 # The first of these that is new enough; empty if none is.
-PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
+PYTHON ?= $(shell for python in python3.12 python3.11 python3; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 UV ?= uv
 

@@ -97,6 +97,7 @@ def fails(values):
         (changes_its_argument, "changes its argument"),
         (fails, "Your code raised IndexError: list index out of range"),
         (lambda: 1, "Your code raised TypeError"),
+        (lambda values: torch.rand_like(torch.tensor([True])), "Your code raised NotImplementedError: "),
         (lambda values: "7", "The sum must be one number, not a str"),
         (lambda values: torch.ones(2), r"not a Tensor of shape \(2,\)"),
         (lambda values: True, "not a bool"),
@@ -259,3 +260,13 @@ def test_a_check_is_called_by_the_name_of_its_exercise(path: Path) -> None:
     for e in exercises(nbformat.read(path, as_version=4)):
         called = re.match(r"checks\.(\w+)\(", e.check.source)[1]
         assert registry()[e.id].__name__ == called
+
+
+def test_a_form_that_the_check_cannot_read_is_not_called_the_learners_error() -> None:
+    @exercise("9.6")
+    def pairs(answer):
+        """() -> [(start, end), …]"""
+        return [(float(start), float(end)) for start, end in answer()]
+
+    with pytest.raises(Misconception, match=r"form that cannot be read here .*non-iterable"):
+        pairs(lambda: [1.0, 2.0])

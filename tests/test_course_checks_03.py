@@ -85,6 +85,7 @@ WRONG = {
         (kernel((0, 1), (1, 1), (2, 1)), "stands still"),
         (lambda: torch.ones(3, 3, 1), "one 1 in each frame"),
         (kernel((0, 0), (1, 1)), "does not answer"),
+        (kernel((0, 0), (0, 2), (1, 1), (2, 0), (2, 2)), "also answers to a bar that moves up"),
         (lambda: torch.eye(3), "too few"),
         (lambda: torch.eye(3).reshape(3, 3, 1) * 2 - 1, "only zeros and ones"),
         (lambda: torch.eye(3).reshape(3, 1, 3), "another order"),

@@ -39,6 +39,7 @@ WRONG = {
         (lambda labels, wanted: (counts(labels, 3) / wanted)[labels], "upside down"),
     ],
     "6.3": [
+        (lambda logits, old, new: (logits + old.log() - new.log()).double(), "sign is wrong"),
         (lambda logits, old, new: logits + old.log() - new.log(), "sign is wrong"),
         (lambda logits, old, new: logits + new.log(), "still in the logits"),
         (lambda logits, old, new: logits - old.log(), "expected ones are missing"),

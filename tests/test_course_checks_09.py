@@ -57,6 +57,7 @@ def cut_clock(seconds):
 
 WRONG = {
     "9.1": [
+        (lambda speech, min_pause: [0.0, 1.0], "form that cannot be read"),
         (lambda speech, min_pause: list(speech), "Nothing was joined"),
         (joining(shorter=lambda gap, least: gap <= least), "exactly min_pause"),
         (moving, "All became one"),

@@ -5,7 +5,9 @@ import io
 import os
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -103,7 +105,8 @@ def small(folder: Path, *sources: str) -> Path:
     return path
 
 
-def test_a_run_is_saved_and_the_next_one_changes_nothing(tmp_path: Path) -> None:
+def test_a_run_is_saved_and_the_next_one_changes_nothing(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(execute, "time", SimpleNamespace(perf_counter=count().__next__))  # every run takes a second
     path = small(tmp_path, "print('a'); print('b')", "object()")
     seconds = execute.execute(path)
     first = path.read_bytes()

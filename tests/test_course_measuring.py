@@ -56,7 +56,13 @@ def test_a_trial_learns_and_tests_all_unseen_clips(trials):
 def test_only_without_masks_answers_depend_on_the_company(trials):
     right, leaking, _ = trials
     assert right.changed_alone().tolist() == [0, 0]
-    assert leaking.changed_alone().shape == (2,)
+    for trial, dependent in ((right, False), (leaking, True)):
+        clips = sorted(trial.unseen, key=lambda mel: mel.shape[1])
+        shortest, longest = clips[0], clips[-1]
+        alone, together = (
+            hearing.predict(trial.models[0], trial.collate(c)) for c in ([shortest], [shortest, longest])
+        )
+        assert bool((alone[0] - together[0]).abs().max() > 1e-3) == dependent
 
 
 def test_what_was_added_is_what_training_changed(trials):

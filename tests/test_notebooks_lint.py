@@ -355,6 +355,12 @@ def test_rule(name: str, path: Path) -> None:
     assert not problems, f"{path.name} {name.replace('_', ' ')}? " + "; ".join(problems)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_recorded_run_took_a_minute_at_most(path: Path) -> None:
+    """As recorded: how long a run takes on whatever machine this is, no test asks."""
+    assert _read(path).metadata["mmsa"]["seconds"] <= 60
+
+
 def test_every_notebook_is_a_lesson() -> None:
     assert not {path.name for path in NOTEBOOKS} - {lesson.file for lesson in LESSONS}
 

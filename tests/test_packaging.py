@@ -204,7 +204,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_the_wheel_holds_the_whole_package_and_only_it(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
-    kinds = {".py", ".safetensors", ".json", ".csv", ".txt"}
+    kinds = {".py", ".safetensors", ".json", ".csv", ".txt", ".html"}
     expected = {p.relative_to(ROOT).as_posix() for p in PACKAGE.rglob("*") if p.suffix in kinds}
     assert expected | {"mmsa_lib/planted/weights.safetensors"} <= names
     assert {name.split("/")[0] for name in names} == {

@@ -83,17 +83,21 @@ def to_markdown(measured: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(HEADINGS) + " |", "|:--|:--|--:|--:|--:|--:|"]
     lines += ["| " + " | ".join(row.cells()) + " |" for row in rows]
     notes = [f"- {row.what}: {row.note}" for row in rows if row.note]
-    machine = ", ".join(f"{name} {value}" for name, value in measured["machine"].items() if name != "cores")
-    return "\n".join([*lines, "", *notes, f"- Measured on {measured['machine']['cores']} cores, no GPU: {machine}."])
+    versions = dict(measured["machine"])
+    place = f"{versions.pop('cores')} cores, {versions.pop('GPU', 'no GPU')}"
+    listed = ", ".join(f"{name} {value}" for name, value in versions.items())
+    return "\n".join([*lines, "", *notes, f"- Measured on {place}: {listed}."])
 
 
 def machine() -> dict[str, Any]:
     """Where this is measured and with what."""
     import cv2
+    import torch
 
+    gpu = {"GPU": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     packages = {name: version(name) for name in ("torch", "av", "transformers")}
-    return {"cores": cores, "Python": platform.python_version(), **packages, "OpenCV": cv2.__version__}
+    return {"cores": cores, **gpu, "Python": platform.python_version(), **packages, "OpenCV": cv2.__version__}
 
 
 def write(rows: list[Row], rates: dict[str, Any], path: Path = MEASURED) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -232,7 +233,12 @@ def main(arguments: list[str]) -> int:
     options = {"--refresh", "--check"} & set(arguments)
     names = [argument for argument in arguments if argument not in options]
     status = 0
-    for path in [Path(name) for name in names] or sorted((CHECKOUT / "notebooks").glob("*.ipynb")):
+    home = CHECKOUT / "notebooks"
+    paths = [Path(name) for name in names] or sorted(home.glob("*.ipynb"))
+    if "--refresh" not in options and any(path.resolve().parent == home for path in paths):
+        # What lessons share is computed before, and not on a lesson's time.
+        subprocess.run([sys.executable, "-m", "mmsa_lib.course.session"], check=True)
+    for path in paths:
         try:
             if "--check" in options:
                 other = differing(path)

@@ -206,13 +206,15 @@ def setup_cell(url: str = "") -> str:
 
     With a `url`, Colab clones it and installs only what it lacks (`mmsa_lib/course/colab.py`).
     """
-    lines = ["import sys", "from pathlib import Path", "", "here = Path.cwd()"]
-    if url:
-        folder = course_folder(url)
+    lines = ["import sys", "from pathlib import Path", ""]
+    if not url:
+        lines.append("here = Path.cwd()")
+    else:
         lines.insert(0, "import subprocess")
         lines += [
-            f'if "google.colab" in sys.modules and not (here := Path("/content/{folder}")).exists():',
-            f'    subprocess.run(["git", "clone", "--depth=1", "{url}", here], check=True)',
+            f'here = Path("/content/{course_folder(url)}") if "google.colab" in sys.modules else Path.cwd()',
+            'if "google.colab" in sys.modules:',
+            f'    here.exists() or subprocess.run(["git", "clone", "--depth=1", "{url}", here], check=True)',
             '    subprocess.run([sys.executable, here / "mmsa_lib/course/colab.py"], check=True)',
         ]
     lines += [

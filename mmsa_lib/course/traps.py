@@ -62,7 +62,9 @@ def trap(
 
 
 def number(value: float) -> str:
-    """Three decimals for scores, three digits for what is larger."""
+    """Three decimals for scores, three digits for what is larger, none for a count."""
+    if isinstance(value, int) or (abs(value) >= 100 and value == int(value)):
+        return f"{value:,.0f}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import ceil
 from pathlib import Path
 from string import Template
 
@@ -135,7 +136,7 @@ def datasheet(folder: Path, plans: list[UtterancePlan], seed: int, scores: dict[
         "contagion_table": _matrix("answers to, %", tables.contagion_table()),
         "ceilings": _ceiling_table(scores),
         "simulated": SIMULATED_DIALOGUES,
-        "error": f"{max(_errors(scores)):.3f}",
+        "error": f"{ceil(1000 * max(_errors(scores))) / 1000:.3f}",
         "speakers": _speakers(plans),
         "people": len({plan.character for plan in plans}),
         "crf": CRF,

@@ -43,13 +43,16 @@ class Check:
     def __call__(self, *answers: object) -> None:
         try:
             self.verify(*[_guarded(answer) for answer in answers])
-        except (NotAttempted, NotImplementedError):
+        except NotAttempted:
             print(f"Exercise {self.id}: not attempted yet.")
         except Misconception as wrong:
             wrong.exercise = self.id
             raise
         except Exception as error:
-            wrong = Misconception(_explain(error))
+            if type(error) is NotImplementedError and not str(error):  # a stub's; torch's own have a message
+                print(f"Exercise {self.id}: not attempted yet.")
+                return
+            wrong = Misconception(_explain(error, any(map(inspect.isclass, answers))))
             wrong.exercise = self.id
             raise wrong from error
         else:
@@ -86,13 +89,20 @@ def _is_empty(function: Callable) -> bool:
     return all(step.opname in ("LOAD_CONST", "RETURN_CONST", "RETURN_VALUE") and step.argval is None for step in steps)
 
 
-def _explain(error: Exception) -> str:
-    """The error in one line, with the line of the learner's cell that it comes from where that is known."""
+def _explain(error: Exception, of_a_class: bool) -> str:
+    """The error in one line, with the line of the learner's cell that it comes from where that is known.
+
+    An error of the check itself means that it could not read what the learner's code returned.
+    """
     message = " ".join(str(error).split())
     message = message if len(message) <= 300 else message[:299] + "…"
-    place = next((frame for frame in reversed(inspect.getinnerframes(error.__traceback__)) if _of_cell(frame)), None)
-    where = f" at line {place.lineno} of your cell" if place else ""
-    return f"Your code raised {type(error).__name__}{where}{': ' + message if message else ''}."
+    frames = inspect.getinnerframes(error.__traceback__)
+    place = next((frame for frame in reversed(frames) if _of_cell(frame)), None)
+    raised = f"{type(error).__name__}{f' at line {place.lineno} of your cell' if place else ''}"
+    theirs = of_a_class or place is not None or any(frame.function == "guarded" for frame in frames)
+    if theirs or "is not callable" in message:
+        return f"Your code raised {raised}{': ' + message if message else ''}."
+    return f"What your code gives has a form that cannot be read here ({raised}{': ' + message if message else ''})."
 
 
 def _of_cell(frame: inspect.FrameInfo) -> bool:

@@ -27,6 +27,9 @@ def downward_kernel(answer):
         )
     if heard["still"]:
         raise Misconception("It answers to a bar that stands still: let the row change from frame to frame.")
+    if heard["down"]:
+        others = " and ".join(f"moves {name}" for name in ("up", "right", "left") if heard[name])
+        raise Misconception(f"It also answers to a bar that {others}: three ones are enough, one in each frame.")
     raise Misconception("It does not answer to a bar that moves down by one row per frame.")
 
 

@@ -69,7 +69,7 @@ def adjust(answer):
     logits = torch.tensor([[1.0, -0.5, 0.25], [0.0, 2.0, -1.0]])
     trained_on, expected = torch.tensor([0.6, 0.3, 0.1]), torch.tensor([0.2, 0.3, 0.5])
     with unchanged(logits, trained_on, expected):
-        got = expect_tensor(answer(logits, trained_on, expected), (2, 3))
+        got = expect_tensor(answer(logits, trained_on, expected), (2, 3)).float()
     ratio = (expected / trained_on).log()
 
     def probabilities(values):

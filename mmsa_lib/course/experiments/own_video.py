@@ -8,7 +8,6 @@ what an English recogniser makes of other languages, and needs eSpeak NG.
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -239,10 +238,13 @@ def speed(data: Path, folder: Path, run: Path) -> dict:
 
 def read_once(run: Path, path: Path) -> dict:
     """Read a video in a process of its own: seconds, peak of memory, utterances."""
+    import resource  # of Unix alone; the lesson reads only what is stored
+
     started = time.perf_counter()
     reading = read_video(run, path, progress=False)
     seconds = time.perf_counter() - started
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    unit = 1024**2 if sys.platform == "darwin" else 1024
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     return {"seconds": seconds, "megabytes": megabytes, "utterances": len(reading.utterances)}
 
 
