@@ -96,7 +96,7 @@ class TestStored:
             (line,) = (line for line in TEXT.splitlines() if line.startswith(f"| {' + '.join(subset)} | ."))
             assert [cell.strip() for cell in line.split("|")][2:5:2] == cells
 
-    @pytest.mark.parametrize("name", sorted(set(context.PARTS) - {"embedded"}))
+    @pytest.mark.parametrize("name", context.PARTS)
     def test_context_was_measured_with_todays_settings(self, name):
         part, path = context.PARTS[name], context.RESULTS / f"10_context_{name}.json"
         kept = json.loads(path.read_text(encoding="utf-8"))
