@@ -1,6 +1,9 @@
 """Lesson 09's own parts: what its experiment counts, its pictures, its player."""
 
+import inspect
 import json
+import subprocess
+import sys
 from html import unescape
 from pathlib import Path
 
@@ -109,3 +112,12 @@ class TestPlayer:
         (tmp_path / "v.mp4").write_bytes(bytes(400_000))
         with pytest.raises(DataError, match=r"v\.mp4: 400 kB"):
             play(Reading("v.mp4", 3.0, ()), tmp_path / "v.mp4")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="asks Linux")
+def test_memory_is_that_of_the_process_and_not_of_who_started_it():
+    block = np.ones(40_000_000)  # 320 MB
+    imports = "import re, sys\nfrom pathlib import Path\n"
+    code = f"{imports}{inspect.getsource(own_video.peak_megabytes)}\nprint(peak_megabytes())"
+    child = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert 1 < float(child.stdout) < 100 < own_video.peak_megabytes() and len(block)

@@ -8,6 +8,7 @@ what an English recogniser makes of other languages, and needs eSpeak NG.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -238,14 +239,20 @@ def speed(data: Path, folder: Path, run: Path) -> dict:
 
 def read_once(run: Path, path: Path) -> dict:
     """Read a video in a process of its own: seconds, peak of memory, utterances."""
-    import resource  # of Unix alone; the lesson reads only what is stored
-
     started = time.perf_counter()
     reading = read_video(run, path, progress=False)
     seconds = time.perf_counter() - started
-    unit = 1024**2 if sys.platform == "darwin" else 1024
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return {"seconds": seconds, "megabytes": megabytes, "utterances": len(reading.utterances)}
+    return {"seconds": seconds, "megabytes": peak_megabytes(), "utterances": len(reading.utterances)}
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process has held. Linux's `ru_maxrss` may be that of the process which started it."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
+    import resource  # of Unix alone
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
 
 
 def foreign() -> dict:
