@@ -96,7 +96,7 @@ def _can_be_read(preset: Preset, data: str | Path, split: str) -> bool:
     if split not in find_layout(data).csvs:
         return False
     table = load_split(data, split)
-    return len(table) > 0 and (preset.modalities == ("text",) or bool(table["clip"].notna().any()))
+    return len(table) > 0 and not experiment.lacks_clips(preset, table)
 
 
 def labels_of(dataset) -> Labels:

@@ -65,9 +65,14 @@ def read_table(preset: Preset, data: str | Path, split: str) -> pd.DataFrame:
     table = load_split(data, split)
     if len(table) == 0:
         raise DataError(f"{data}: the {split} split has no utterance")
-    if set(preset.modalities) - {"text"} and table["clip"].isna().all():
+    if lacks_clips(preset, table):
         raise DataError(f"{data}: no clips for the {split} split; with --modalities text the tables are enough")
     return table
+
+
+def lacks_clips(preset: Preset, table: pd.DataFrame) -> bool:
+    """Whether the model needs clips and there is not a single one."""
+    return bool(set(preset.modalities) - {"text"} and table["clip"].isna().all())
 
 
 def raw_dataset(preset: Preset, table: pd.DataFrame) -> MELDDataset:

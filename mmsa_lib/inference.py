@@ -81,8 +81,9 @@ def predict(run: str | Path, video: str | Path, text: str | None = None) -> list
         lacking = error
     part = reader.part(Spoken(0.0, duration, text), reader.tokens(text), frames, mel)
     if not part.used:
-        reads = f"{video}: nothing this model can use (it reads {', '.join(reader.model.modalities)})"
-        raise lacking or DataError(reads)
+        raise lacking or DataError(
+            f"{video}: nothing this model can use (it reads {', '.join(reader.model.modalities)})"
+        )
     return reader.judge([part], 0, 1)
 
 

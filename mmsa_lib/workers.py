@@ -38,10 +38,12 @@ class Failure:
     patience: float = field(default=math.inf, compare=False)
 
 
-def failure(error: MMSAError) -> Failure:
-    """An error of this library as a result."""
-    passing = getattr(error, "passing", False)
-    return Failure(getattr(error, "reason", str(error)), patience=0.0 if passing else math.inf)
+def failure(error: Exception) -> Failure:
+    """An error as a result; whoever raised it may know whether it may pass, else the system's own errors do."""
+    ours = isinstance(error, MMSAError)
+    reason = getattr(error, "reason", str(error)) if ours else f"{type(error).__name__}: {error}"
+    passing = getattr(error, "passing", isinstance(error, (OSError, MemoryError)))
+    return Failure(reason, patience=0.0 if passing else math.inf)
 
 
 def run_guarded(
@@ -195,11 +197,8 @@ def _serve(link: Connection, function: Callable[[Any], Any]) -> None:
             return
         try:
             answer = function(task)
-        except MMSAError as error:
-            answer = failure(error)
         except Exception as error:
-            passing = isinstance(error, (OSError, MemoryError))
-            answer = Failure(f"{type(error).__name__}: {error}", patience=0.0 if passing else math.inf)
+            answer = failure(error)
         link.send(answer)
 
 

@@ -10,7 +10,7 @@ import pytest
 from mmsa_lib.course import kernel
 
 HERE = Path(__file__).parent
-SECONDS = 300  # after which a notebook counts as hanging, also on a slow machine
+SECONDS = 60  # the longest that one notebook may take on two busy cores
 
 
 def pytest_configure(config: pytest.Config) -> None:

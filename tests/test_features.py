@@ -177,10 +177,9 @@ def test_the_manifest_says_what_was_made_of_what(model, tmp_path, monkeypatch):
     assert fill(MELDDataset(root, "dev"), model, tmp_path / "kept")[0].clips == 0
 
 
-@pytest.mark.parametrize("settings", [{"batch_size": 2}])
-def test_batch_size_and_layout_do_not_change_features(model, world, tmp_path, settings):
+def test_the_batch_size_does_not_change_features(model, world, tmp_path):
     one = extract(MELDDataset(world, "dev"), model, tmp_path / "one")
-    other = extract(MELDDataset(world, "dev"), model, tmp_path / "other", **settings)
+    other = extract(MELDDataset(world, "dev"), model, tmp_path / "other", batch_size=2)
     for modality in one:
         for a, b in zip(one[modality], other[modality], strict=True):
             torch.testing.assert_close(a, b, atol=2e-5, rtol=1e-4)

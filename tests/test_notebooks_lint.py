@@ -357,7 +357,6 @@ def test_rule(name: str, path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_recorded_run_took_a_minute_at_most(path: Path) -> None:
-    """As recorded: how long a run takes on whatever machine this is, no test asks."""
     assert _read(path).metadata["mmsa"]["seconds"] <= 60
 
 
