@@ -145,7 +145,7 @@ def braking(constant: Curves, braked: Curves) -> Picture:
     epochs = np.arange(1, braked["rate"].shape[1] + 1)
     first.step(epochs, braked["rate"].T, where="mid", color=FIRST)
     first.set(
-        yscale="log", xlabel="epoch", ylabel="learning rate", title="The brakes, a line a seed", xticks=epochs[::2]
+        yscale="log", xlabel="epoch", ylabel="learning rate", title="The brakes, a line per seed", xticks=epochs[::2]
     )
     ends = []
     for runs, name, color, dashes in ((constant, "constant", SECOND, "--"), (braked, "plateau", FIRST, "-")):
