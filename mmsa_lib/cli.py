@@ -45,6 +45,14 @@ def _names(value: str | None) -> tuple[str, ...] | None:
     return used_modalities([name.strip() for name in value.split(",") if name.strip()])
 
 
+def _channels(value: str | None) -> tuple[int, ...] | None:
+    """Widths written as 64,96,128,192."""
+    widths = [width.strip() for width in value.split(",")] if value is not None else None
+    if widths is not None and not all(width.isdecimal() and int(width) for width in widths):
+        raise MMSAError(f"--audio-channels: whole numbers above 0 with commas between, such as 64,128, not {value!r}")
+    return tuple(map(int, widths)) if widths is not None else None
+
+
 @app.command()
 def train(
     run: Run,
@@ -66,6 +74,7 @@ def train(
     early_stopping: Annotated[int | None, typer.Option(min=1, help="epochs without a better one to end")] = None,
     class_weights: Annotated[str | None, typer.Option(help="none, sqrt, inverse or effective")] = None,
     pooling: Annotated[str | None, typer.Option(help="mean, cls or pooler")] = None,
+    audio_channels: Annotated[str | None, typer.Option(help="of the audio network's blocks: 64,128,256,512")] = None,
     linear_mel: Annotated[bool, typer.Option("--linear-mel", help="mel power instead of its logarithm")] = False,
     selection: Annotated[str | None, typer.Option(help="best epoch by: loss or emotion_weighted_f1")] = None,
     modality_dropout: Annotated[float | None, typer.Option(min=0.0, max=1.0)] = None,
@@ -110,6 +119,7 @@ def train(
         "early_stopping": early_stopping,
         "class_weights": class_weights,
         "pooling": pooling,
+        "audio_channels": _channels(audio_channels),
         "log_mel": False if linear_mel else None,
         "selection": selection,
         "modality_dropout": modality_dropout,

@@ -4,7 +4,7 @@ A frozen backbone stays in eval mode whatever `train()` says, runs without gradi
 parameter that asks for one. Derived in notebooks 02 (text), 03 (video) and 04 (audio).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from mmsa_lib.layers import Conv1d, MaskedBatchNorm, length_mask, masked_mean
 from mmsa_lib.preprocess import standardise
 
 OUTPUT_SIZE = 128
+AUDIO_CHANNELS = (64, 128, 256, 512)  # of the audio network's blocks
 MAX_PACKED_TOKENS = 512  # of turns that are read together
 POOLINGS = ("mean", "cls", "pooler")
 
@@ -230,7 +231,7 @@ class AudioEncoder(nn.Module):
     def __init__(
         self,
         n_mels: int = 64,
-        channels: tuple[int, ...] = (64, 128, 256, 512),
+        channels: Sequence[int] = AUDIO_CHANNELS,
         spec_augment: bool = False,
         output_size: int = OUTPUT_SIZE,
     ) -> None:
@@ -249,5 +250,5 @@ class AudioEncoder(nn.Module):
         x = audio_features * length_mask(lengths, frames)[:, None]
         for block in self.blocks:
             x, lengths = block(x, lengths)  # (B, C, T/2)
-        x = masked_mean(x.transpose(1, 2), length_mask(lengths, x.shape[2]))  # (B, 512)
+        x = masked_mean(x.transpose(1, 2), length_mask(lengths, x.shape[2]))  # (B, C)
         return self.projection(x)

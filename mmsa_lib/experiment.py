@@ -52,6 +52,7 @@ def build_model(preset: Preset) -> MultimodalSentimentModel:
         finetune=list(preset.finetune),
         random_backbones=list(preset.random_backbones),
         modality_dropout=preset.modality_dropout,
+        audio_channels=list(preset.audio_channels),
         spec_augment=preset.spec_augment,
         feature_dropout=preset.feature_dropout,
         context=preset.context,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmsa_lib.backbones import MINILM, fingerprint
 from mmsa_lib.context import READERS, DialogueContext
-from mmsa_lib.encoders import OUTPUT_SIZE, AudioEncoder, TextEncoder, VideoEncoder
+from mmsa_lib.encoders import AUDIO_CHANNELS, OUTPUT_SIZE, AudioEncoder, TextEncoder, VideoEncoder
 from mmsa_lib.errors import BackboneError, DataError
 from mmsa_lib.labels import EMOTIONS, MODALITIES, SENTIMENTS
 from mmsa_lib.layers import BatchNorm
@@ -55,6 +55,7 @@ class MultimodalSentimentModel(
         random_backbones: modalities whose backbone starts from random weights instead of pretrained ones.
         modality_dropout: in training, the probability that an utterance's modality is hidden
             (never all of them), so that the model can do without it later.
+        audio_channels: how wide the blocks of the audio network are.
         spec_augment: hide random stretches of the spectrogram in training.
         feature_dropout: in training, the share of a text or video backbone's features that is hidden
             from its projection.
@@ -75,6 +76,7 @@ class MultimodalSentimentModel(
         finetune: Sequence[str] = (),
         random_backbones: Sequence[str] = (),
         modality_dropout: float = 0.0,
+        audio_channels: Sequence[int] = AUDIO_CHANNELS,
         spec_augment: bool = False,
         feature_dropout: float = 0.0,
         dropout: float = 0.3,
@@ -109,7 +111,7 @@ class MultimodalSentimentModel(
                 feature_dropout=feature_dropout,
             )
         if "audio" in self.modalities:
-            self.encoders["audio"] = AudioEncoder(spec_augment=spec_augment)
+            self.encoders["audio"] = AudioEncoder(channels=audio_channels, spec_augment=spec_augment)
         # What stands in for a modality that an utterance lacks: learned, not zeros that mean something.
         self.missing = nn.ParameterDict({m: nn.Parameter(torch.zeros(OUTPUT_SIZE)) for m in self.modalities})
         self.fusion = nn.Sequential(

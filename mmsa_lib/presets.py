@@ -21,6 +21,7 @@ class Preset:
     context_reader: str = "transformer"  # or gru, over the turns' vectors; or text, over their words
     excerpt: int = 2  # of a dialogue, this many successive turns are judged in one batch; 0 for whole dialogues
     speaker_names: bool = False  # whether the text encoder reads who says a turn
+    audio_channels: tuple[int, ...] = (64, 128, 256, 512)  # of the audio network's blocks
     spec_augment: bool = True
     feature_dropout: float = 0.0  # share of a text or video backbone's features that training hides
     log_mel: bool = True
@@ -42,6 +43,12 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "mini": Preset("all-MiniLM-L6-v2", "r3d_mini", modality_dropout=0.3, feature_dropout=0.5),
+    "mini": Preset(
+        "all-MiniLM-L6-v2",
+        "r3d_mini",
+        modality_dropout=0.3,
+        feature_dropout=0.5,
+        audio_channels=(64, 96, 128, 192),
+    ),
     "meld": Preset("bert-base-uncased", "r3d_18"),
 }

@@ -109,7 +109,7 @@ def test_every_comparison_runs(data, tmp_path):
     preset = PRESETS["mini"]
     rows = [comparisons.importing(repeats=1), comparisons.class_weights(data, "r3d_mini")]
     rows += comparisons.clip_inputs(data, clips=2, repeats=1, video_backbone="r3d_mini")
-    rows += [comparisons.text_features(8), comparisons.epoch(data, tmp_path / "kept", preset, times_over=2)]
+    rows += [comparisons.text_features(8), *comparisons.epoch(data, tmp_path / "kept", preset, times_over=2)]
     assert all(row.ours > 0 and row.other > 0 for row in rows)
     found = rates.measure(data, tmp_path / "kept", preset, clips=2, rows=70) | {"epoch": 1e-3}
     assert found.keys() == RATES.keys() and all(value > 0 for value in found.values())

@@ -116,6 +116,8 @@ class TestBadInput:
         [
             (["--data", "no/such/folder"], "no/such/folder"),
             (["--modalities", "text,smell"], "smell"),
+            (["--audio-channels", "64,,128"], "--audio-channels"),
+            (["--audio-channels", "64,0"], "--audio-channels"),
             (["--preset", "huge"], "'huge' is not one of mini, meld"),
             (["--class-weights", "cubic"], "cubic"),
             (["--epochs", "zero"], "--epochs"),

@@ -134,6 +134,12 @@ class TestSaving:
         config = json.loads((tmp_path / "again" / "config.json").read_text())
         assert config["random_backbones"] == ["video"]
 
+    def test_the_width_of_the_audio_network_is_stored(self, inputs, tmp_path):
+        model = build(modalities=["audio"], audio_channels=[8, 12, 16, 24]).eval()
+        assert [block.conv.out_channels for block in model.encoders["audio"].blocks] == [8, 12, 16, 24]
+        model.save_pretrained(tmp_path)
+        assert_same(MultimodalSentimentModel.from_pretrained(tmp_path)(**inputs), model(**inputs), atol=0, rtol=0)
+
     def test_another_frozen_backbone_is_noticed(self, tmp_path):
         build(modalities=["text"]).save_pretrained(tmp_path)
         config = json.loads((tmp_path / "config.json").read_text())

@@ -1,5 +1,6 @@
 """The comparisons of `make bench`: the library's way and another to the same end, timed in turn, values compared."""
 
+import copy
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from mmsa_lib.meld import load_split
 from mmsa_lib.model import MultimodalSentimentModel
 from mmsa_lib.preprocess import tokenize
 from mmsa_lib.presets import PRESETS, Preset
+from mmsa_lib.processes import accelerator
 from mmsa_lib.trainer import MultimodalTrainer
 
 Work = Callable[[], object]
@@ -151,10 +153,11 @@ def shaped_like_meld(folder: Path) -> Preset:
     return replace(PRESETS["meld"], text_backbone=str(folder), random_backbones=("text", "video"))
 
 
-def epoch(data: Path, folder: Path, preset: Preset, shape: str = "", times_over: int = 16) -> Row:
+def epoch(data: Path, folder: Path, preset: Preset, shape: str = "", times_over: int = 16) -> list[Row]:
     """What a clip takes of a training epoch: from kept features, against decoding the usual way and the backbones.
 
-    From features the epoch has every clip `times_over` times: with few rows most of it would be padding and starting.
+    From features, in full precision and in bf16. That epoch has every clip `times_over` times: with few rows most of it
+    would be padding and starting.
     """
     table = load_split(data, "train")
     torch.manual_seed(0)
@@ -165,17 +168,29 @@ def epoch(data: Path, folder: Path, preset: Preset, shape: str = "", times_over:
     options = {"modalities": preset.modalities, "text_backbone": preset.text_backbone}
     loading = usual.UsualDataset(table, video_backbone=preset.video_backbone, **options)
 
-    def one(loader) -> Work:
-        trainer = MultimodalTrainer(model, loader, loader, class_weights=None, progress=False)
-        return trainer.train_epoch
+    def one(loader, precision: str = "no") -> Work:
+        # a copy: Accelerate leaves its marks on the model that it trains in mixed precision
+        settings = {"accelerator": accelerator(mixed_precision=precision), "class_weights": None, "progress": False}
+        return MultimodalTrainer(copy.deepcopy(model), loader, loader, **settings).train_epoch
 
-    (ours,) = side_by_side(one(make_loader(kept, preset.batch_size, shuffle=True)), repeats=3)
+    from_kept = partial(make_loader, kept, preset.batch_size, shuffle=True)
+    (ours,) = side_by_side(one(from_kept()), repeats=3)
+    (mixed,) = side_by_side(one(from_kept(), "bf16"), repeats=3)
     (other,) = side_by_side(one(usual.make_loader(loading, preset.batch_size)), repeats=1)
     kept.modalities = ("text", "video")
-    (silent,) = side_by_side(one(make_loader(kept, preset.batch_size, shuffle=True)), repeats=3)
+    (silent,) = side_by_side(one(from_kept()), repeats=3)
     note = (
         f"{shape}; epochs over {len(kept):,} rows and over {len(table)}; {silent / ours:.0%} of the library's time is "
         "left when the audio network, which learns and cannot be kept, has nothing to hear"
     )
-    against = "decoding and backbones in every epoch"
-    return Row("a clip's share of a training epoch", against, ours / len(kept), other / len(table), "times", 500, note)
+    what, against = "a clip's share of a training epoch", "decoding and backbones in every epoch"
+    quicker = f"`--precision bf16`, {'with' if has_bf16_units() else 'without'} units for it in the processor"
+    return [
+        Row(what, against, ours / len(kept), other / len(table), "times", 500, note),
+        Row(f"{what}, bf16", against, mixed / len(kept), other / len(table), "times", 500, quicker),
+    ]
+
+
+def has_bf16_units() -> bool:
+    """Whether this processor multiplies matrices of bf16 in hardware (AMX)."""
+    return bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))

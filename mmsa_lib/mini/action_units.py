@@ -84,7 +84,7 @@ def expression(cue: Cue, rng: np.random.Generator) -> np.ndarray:
         drawn = amplitude * rng.normal(1.0, 0.13)
         if rng.random() < odds:
             target[AU_INDEX[au]] = drawn
-    target *= cue.strength * rng.uniform(1.0, 1.3)
+    target *= cue.strength * rng.uniform(1.1, 1.4)
     return np.clip(target + idle(rng), 0.0, 1.0)
 
 

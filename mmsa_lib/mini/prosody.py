@@ -74,7 +74,7 @@ _ODDS = 0.96  # each effect of an emotion is left out now and then
 def draw_prosody(cue: Cue, rng: np.random.Generator) -> Prosody:
     """Draw the prosody of one utterance: the emotion's effects scaled by the cue's strength, plus chance."""
     effects, variant = EFFECTS[cue.shown], SURPRISE_VARIANTS[int(np.sign(cue.valence))]
-    overall = cue.strength * rng.uniform(1.1, 1.5)
+    overall = cue.strength * rng.uniform(0.95, 1.35)
     drawn = {}
     for field in fields(Prosody):
         size = getattr(effects, field.name)
