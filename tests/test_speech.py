@@ -16,8 +16,12 @@ CLIPS = Path(__file__).resolve().parents[1] / "data" / "mini" / "dev_splits_comp
 
 @pytest.fixture(scope="module")
 def dialogue():
-    """Three utterances of the embedded data, one after the other, and the samples at which they begin and end."""
-    sounds = [read_clip(CLIPS / f"dia0_utt{i}.mp4", video=False).waveform for i in range(3)]
+    return joined(0)
+
+
+def joined(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Three utterances of a dialogue, one after the other, and the samples at which they begin and end."""
+    sounds = [read_clip(CLIPS / f"dia{number}_utt{i}.mp4", video=False).waveform for i in range(3)]
     return np.concatenate(sounds), np.cumsum([0, *map(len, sounds)])
 
 
@@ -35,8 +39,8 @@ class TestFindSpeech:
             assert start <= stretch.start * SAMPLE_RATE < stretch.end * SAMPLE_RATE <= end
 
     @pytest.mark.parametrize("seconds", [0.5, 1.7, 4.0])
-    def test_blocks_hardly_matter(self, dialogue, seconds):
-        sound, _ = dialogue
+    def test_blocks_hardly_matter(self, seconds):
+        sound, _ = joined(1)  # nobody laughs at the end: that may count as speech or not
         at_once = [(s.start, s.end) for s in speech.find_speech([sound])]
         in_pieces = [(s.start, s.end) for s in speech.find_speech(in_blocks(sound, seconds))]
         assert np.array(in_pieces) == pytest.approx(np.array(at_once), abs=0.12)
