@@ -40,10 +40,21 @@ class TestFindSpeech:
 
     @pytest.mark.parametrize("seconds", [0.5, 1.7, 4.0])
     def test_blocks_hardly_matter(self, seconds):
-        sound, _ = joined(1)  # nobody laughs at the end: that may count as speech or not
+        sound, _ = joined(1)
         at_once = [(s.start, s.end) for s in speech.find_speech([sound])]
         in_pieces = [(s.start, s.end) for s in speech.find_speech(in_blocks(sound, seconds))]
         assert np.array(in_pieces) == pytest.approx(np.array(at_once), abs=0.12)
+
+    @pytest.mark.parametrize("number", [0, 4])
+    @pytest.mark.parametrize("seconds", [0.5, 1.7, 4.0])
+    def test_blocks_move_no_start_and_no_end_by_more_than_a_pause(self, number, seconds):
+        """In these two dialogues the detector, begun at another sample, takes an end a pause later or earlier."""
+        sound, _ = joined(number)
+        at_once = np.array([(s.start, s.end) for s in speech.find_speech([sound])])
+        in_pieces = np.array([(s.start, s.end) for s in speech.find_speech(in_blocks(sound, seconds))])
+        assert in_pieces.shape == at_once.shape
+        assert in_pieces[:, 0] == pytest.approx(at_once[:, 0], abs=0.12)
+        assert in_pieces[:, 1] == pytest.approx(at_once[:, 1], abs=speech.MIN_PAUSE + 0.12)
 
     def test_the_sound_of_a_stretch_is_that_of_its_time(self, dialogue):
         sound, _ = dialogue
