@@ -47,10 +47,12 @@ def _names(value: str | None) -> tuple[str, ...] | None:
 
 def _channels(value: str | None) -> tuple[int, ...] | None:
     """Widths written as 64,96,128,192."""
-    widths = [width.strip() for width in value.split(",")] if value is not None else None
-    if widths is not None and not all(width.isdecimal() and int(width) for width in widths):
+    if value is None:
+        return None
+    widths = [width.strip() for width in value.split(",")]
+    if not all(width.isdecimal() and int(width) for width in widths):
         raise MMSAError(f"--audio-channels: whole numbers above 0 with commas between, such as 64,128, not {value!r}")
-    return tuple(map(int, widths)) if widths is not None else None
+    return tuple(map(int, widths))
 
 
 @app.command()

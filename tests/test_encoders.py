@@ -7,8 +7,9 @@ from worlds import tokens
 
 from mmsa_lib import AudioEncoder, TextEncoder, VideoEncoder
 from mmsa_lib.backbones import MINILM
-from mmsa_lib.encoders import SpecAugment, random_flip
+from mmsa_lib.encoders import AUDIO_CHANNELS, SpecAugment, random_flip
 from mmsa_lib.preprocess import standardise
+from mmsa_lib.presets import PRESETS
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +143,9 @@ class TestAudio:
         out = AudioEncoder(spec_augment=True).train()(torch.randn(1, 64, frames))
         out.sum().backward()
         assert out.shape == (1, 128) and torch.isfinite(out).all()
+
+    def test_the_preset_for_meld_has_the_usual_width(self):
+        assert PRESETS["meld"].audio_channels == AUDIO_CHANNELS
 
     def test_spec_augment_hides_in_training_only(self):
         torch.manual_seed(0)
