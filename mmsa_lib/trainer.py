@@ -100,7 +100,7 @@ class MultimodalTrainer:
             for task in TASKS
         }
         optimizer = torch.optim.Adam(
-            _parameter_groups(model, learning_rate, backbone_learning_rate), weight_decay=weight_decay, foreach=True
+            _parameter_groups(model, learning_rate, backbone_learning_rate), weight_decay=weight_decay, fused=True
         )
         self.model, self.optimizer, self.train_loader, self.val_loader = self.accelerator.prepare(
             model, optimizer, train_loader, val_loader
