@@ -142,9 +142,15 @@ class Packs:
     counts: Tensor  # (P, L) bool: the token counts for its row; False where a turn is there only to be seen
 
     def visible(self, past: int, future: int) -> Tensor:
-        """(P, L, L) bool: token i may look at token j, whose turn is not too far away. Every token sees itself."""
-        distance = self.row[:, :, None] - self.row[:, None, :]  # turns of one dialogue lie in successive rows
-        seen = (distance <= past) & (distance >= -future) & (self.row[:, None, :] >= 0)
+        """(P, L, L) bool: token i may look at token j, whose turn is not too far away. Every token sees itself.
+
+        A turn that is there only to be seen is read in the light of what follows, as far as the first turn that counts
+        (and the `future` turns behind that one): an encoder learned its language looking to both sides.
+        """
+        own, other = self.row[:, :, None], self.row[:, None, :]  # turns of one dialogue lie in successive rows
+        first = self.row.masked_fill(~self.counts, self.row.max()).amin(dim=1)[:, None, None]
+        seen = (other >= own - past) & (other <= own.clamp(min=first) + future)
+        seen &= (own >= 0) & (other >= 0)
         return seen | torch.eye(self.row.shape[1], dtype=torch.bool, device=self.row.device)
 
 
@@ -156,20 +162,24 @@ def pack_turns(
     future: int = 0,
     max_tokens: int = 512,
     pad_token_id: int = 0,
+    judged: Tensor | None = None,
 ) -> Packs:
     """Lay the turns of each dialogue end to end: `input_ids`, `attention_mask` (B, L), `dialogue` (B,).
 
-    A dialogue with more than `max_tokens` is cut into several packs; each begins with as many of the `past` turns
-    before it, and ends with as many of the `future` turns behind it, as there is room for.
+    Where `judged` (B,) is False a turn does not count; all do by default. A dialogue with more than `max_tokens` is
+    cut into several packs; each begins with as many of the `past` turns before it, and ends with as many of the
+    `future` turns behind it, as there is room for.
     """
     lengths = attention_mask.sum(dim=1).tolist()
+    wanted = range(len(lengths)) if judged is None else set(judged.nonzero().flatten().tolist())
     spans = [s for rows in _dialogues(dialogue.tolist()) for s in _spans(rows, lengths, past, future, max_tokens)]
     ids, row, counts = [], [], []
-    for rows, judged in spans:
+    for rows, own in spans:
         repeats = torch.tensor([lengths[r] for r in rows], device=input_ids.device)
         ids.append(torch.cat([input_ids[r, : lengths[r]] for r in rows]))
         row.append(torch.tensor(rows, device=input_ids.device).repeat_interleave(repeats))
-        counts.append(torch.tensor([r in judged for r in rows], device=input_ids.device).repeat_interleave(repeats))
+        counted = torch.tensor([r in own and r in wanted for r in rows], device=input_ids.device)
+        counts.append(counted.repeat_interleave(repeats))
     return Packs(
         pad_sequence(ids, batch_first=True, padding_value=pad_token_id),
         pad_sequence(row, batch_first=True, padding_value=-1),

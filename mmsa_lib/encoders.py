@@ -71,21 +71,27 @@ class TextEncoder(_BackboneEncoder):
             # It is also the larger part of what an optimiser would have to carry.
             self.backbone.get_input_embeddings().requires_grad_(False)
         _drop_no_attention(self.backbone)
+        if not frozen and not torch.cuda.is_available():
+            # On a processor plain matrix products learn faster than the fused kernel in bf16, else as fast.
+            self.backbone.set_attn_implementation("eager")
         self.pooling = pooling
         self.past, self.future = past, future
         self.width: int = self.backbone.config.hidden_size
         self.projection = nn.Linear(self.width, output_size)
 
-    def features(self, text_inputs: Mapping[str, Tensor], dialogue: Tensor | None = None) -> Tensor:
+    def features(
+        self, text_inputs: Mapping[str, Tensor], dialogue: Tensor | None = None, judged: Tensor | None = None
+    ) -> Tensor:
         """`input_ids`, `attention_mask` (B, L) -> pooled (B, hidden).
 
         With `dialogue` (B,), the turns of a dialogue (successive rows of one number) are read together: each
         token looks at its own turn, `past` turns before and `future` turns after it. Later layers see what
         earlier ones gathered, so that turns further away can matter too, but never one on a side not looked at.
+        Turns that are not `judged` (B,) are there only to be seen, see `Packs.visible`, and come back as zeros.
         """
         ids, mask = text_inputs["input_ids"], text_inputs["attention_mask"]
         if dialogue is not None and (self.past or self.future):
-            return self._features_in_dialogue(ids, mask, dialogue)
+            return self._features_in_dialogue(ids, mask, dialogue, judged)
         output = self._read(ids, mask)
         if self.pooling == "mean":
             return masked_mean(output.last_hidden_state, mask.bool())
@@ -97,7 +103,9 @@ class TextEncoder(_BackboneEncoder):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return self.backbone(input_ids=input_ids, attention_mask=attention_mask)
 
-    def _features_in_dialogue(self, input_ids: Tensor, attention_mask: Tensor, dialogue: Tensor) -> Tensor:
+    def _features_in_dialogue(
+        self, input_ids: Tensor, attention_mask: Tensor, dialogue: Tensor, judged: Tensor | None
+    ) -> Tensor:
         config = self.backbone.config
         packs = pack_turns(
             input_ids,
@@ -107,6 +115,7 @@ class TextEncoder(_BackboneEncoder):
             self.future,
             max_tokens=min(MAX_PACKED_TOKENS, config.max_position_embeddings),
             pad_token_id=config.pad_token_id or 0,
+            judged=judged,
         )
         states = self._read(packs.input_ids, self._attention(packs)).last_hidden_state  # (P, L, hidden)
         pool = mean_of_rows if self.pooling == "mean" else first_of_rows
@@ -120,9 +129,14 @@ class TextEncoder(_BackboneEncoder):
         lowest = torch.finfo(self.backbone.dtype).min
         return torch.zeros_like(visible, dtype=self.backbone.dtype).masked_fill(~visible, lowest)
 
-    def forward(self, text_inputs: Mapping[str, Tensor] | Tensor, dialogue: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        text_inputs: Mapping[str, Tensor] | Tensor,
+        dialogue: Tensor | None = None,
+        judged: Tensor | None = None,
+    ) -> Tensor:
         """Token ids as a dictionary of (B, L), or pooled features (B, hidden) -> (B, 128)."""
-        features = text_inputs if isinstance(text_inputs, Tensor) else self.features(text_inputs, dialogue)
+        features = text_inputs if isinstance(text_inputs, Tensor) else self.features(text_inputs, dialogue, judged)
         return self.projection(self.feature_dropout(features))
 
 

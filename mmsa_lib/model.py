@@ -171,6 +171,9 @@ class MultimodalSentimentModel(
         inputs = {"text": text_inputs, "video": video_frames, "audio": audio_features}
         beside = {"audio": audio_lengths, "text": dialogue}  # what an encoder also needs to know of its rows
         present = self._present(inputs, modality_mask)
+        ends = judged if self.context is None else None  # nothing behind the encoders looks at the other rows
+        if ends is not None:
+            present = {modality: rows & ends for modality, rows in present.items()}
         encoded = []
         for modality in self.modalities:
             rows = present[modality]
@@ -179,7 +182,11 @@ class MultimodalSentimentModel(
                 vectors = self._encode(modality, inputs[modality], beside.get(modality), rows)
                 out = out.index_put((rows,), vectors.to(out.dtype))
             encoded.append(out)
-        fused = self.fusion(torch.cat(encoded, dim=1))  # (B, 128 * modalities) -> (B, 256)
+        vectors = torch.cat(encoded, dim=1)  # (B, 128 * modalities)
+        if ends is not None:
+            fused = self.fusion(vectors[ends])
+            return fused.new_zeros(len(vectors), FUSION_SIZE).index_put((ends,), fused)
+        fused = self.fusion(vectors)  # (B, 256)
         return fused if self.context is None else self.context(fused, dialogue, speaker, judged)
 
     def _encode(self, modality: str, inputs: Inputs, beside: Tensor | None, rows: Tensor) -> Tensor:
@@ -189,7 +196,7 @@ class MultimodalSentimentModel(
         """
         encoder = self.encoders[modality]
         if modality == "text" and beside is not None and (encoder.past or encoder.future):
-            return encoder(inputs, beside)[rows]
+            return encoder(inputs, beside, rows)[rows]
         return encoder(_take(inputs, rows), *([beside[rows]] if modality == "audio" and beside is not None else []))
 
     def _present(self, inputs: dict[str, Inputs], modality_mask: Tensor | None) -> dict[str, Tensor]:

@@ -181,6 +181,33 @@ def test_words_reach_other_turns_on_the_sides_that_are_looked_at(encoders, past,
                 assert moved[i]
 
 
+@pytest.mark.parametrize(("past", "future"), [(1, 0), (2, 0), (0, 1), (2, 1)])
+def test_who_is_only_seen_looks_ahead_as_far_as_the_first_who_is_judged(past, future):
+    judged = torch.tensor([False, False, True, True, False, True, False])
+    lengths = [2, 1, 3, 2, 1, 2, 3]
+    packs = pack_turns(**tokens(lengths), dialogue=DIALOGUE, past=past, future=future, judged=judged)
+    assert torch.bincount(packs.row[packs.counts], minlength=7).tolist() == (torch.tensor(lengths) * judged).tolist()
+    for rows, visible in zip(packs.row.tolist(), packs.visible(past, future), strict=True):
+        counting = [i for i in rows if i >= 0 and judged[i]]
+        for a, i in enumerate(rows):
+            horizon = future + max(i, min(counting, default=max(rows)))
+            for b, j in enumerate(rows):
+                expected = a == b or (i >= 0 and j >= 0 and i - past <= j <= horizon)
+                assert bool(visible[a, b]) == expected
+
+
+def test_nobody_who_is_judged_hears_what_is_said_later(encoders):
+    encoder, text = encoders(2), tokens([4, 5, 3, 4, 6, 3, 5])
+    judged = torch.tensor([False, True, True, False, False, True, True])
+    before = encoder.features(text, DIALOGUE, judged)
+    for j in range(7):
+        changed = {"input_ids": text["input_ids"].clone(), "attention_mask": text["attention_mask"]}
+        changed["input_ids"][j, 1] += 7
+        moved = (encoder.features(changed, DIALOGUE, judged) - before).abs().amax(dim=1) > 1e-4
+        assert not moved[:j].any() and not moved[~judged].any()
+    assert not before[~judged].any()
+
+
 def test_both_kinds_of_attention_agree(encoders):
     encoder, text = encoders(2, 1), tokens([4, 5, 3, 4, 6, 3, 5])
     fused = encoder.features(text, DIALOGUE)
@@ -329,6 +356,19 @@ def test_a_fine_tuned_text_encoder_reads_turns_even_where_one_has_no_words():
     assert torch.isfinite(logits["emotions"]).all()
     model.train()(**inputs, modality_mask=mask, dialogue=DIALOGUE)["emotions"].sum().backward()
     assert model.encoders["text"].backbone.encoder.layer[0].output.dense.weight.grad.abs().sum() > 0
+
+
+def test_rows_that_are_only_seen_end_at_the_text_encoder():
+    """They would move the statistics of the fusion's BatchNorm, and cost a hearing."""
+    torch.manual_seed(0)
+    model = MultimodalSentimentModel(modalities=["text", "audio"], finetune=["text"], context=1, context_reader="text")
+    inputs = {"audio_features": torch.randn(7, 64, 9), "text_inputs": tokens([4, 5, 3, 4, 6, 3, 5])}
+    judged = torch.tensor([False, True, True, False, False, True, True])
+    rows = []
+    for module in (model.fusion, model.encoders["audio"]):
+        module.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
+    answers = model.train()(**inputs, dialogue=DIALOGUE, judged=judged)["emotions"]
+    assert answers.shape == (7, 7) and rows == [4, 4]
 
 
 def test_a_reader_of_words_answers_from_what_it_may_see():
