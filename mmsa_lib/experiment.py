@@ -205,6 +205,7 @@ def build_trainer(
         backbone_learning_rate=preset.backbone_learning_rate,
         weight_decay=preset.weight_decay,
         label_smoothing=preset.label_smoothing,
+        consistency=preset.consistency,
         class_weights=preset.class_weights,
         schedule=preset.schedule,
         patience=preset.patience,

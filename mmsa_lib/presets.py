@@ -32,6 +32,7 @@ class Preset:
     backbone_learning_rate: float = 2e-5
     weight_decay: float = 1e-5
     label_smoothing: float = 0.05
+    consistency: float = 0.0  # weight of R-Drop: each utterance is read twice, the answers are to agree
     class_weights: str = "none"
     schedule: str = "plateau"  # of the learning rates; or linear
     patience: int = 4

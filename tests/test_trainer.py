@@ -14,6 +14,7 @@ from mmsa_lib import MultimodalSentimentModel, MultimodalTrainer, compute_class_
 from mmsa_lib.dataset import make_loader
 from mmsa_lib.errors import DataError, TrainingError
 from mmsa_lib.processes import accelerator
+from mmsa_lib.trainer import _divergence, _twice
 
 
 def build(**options):
@@ -105,6 +106,47 @@ def test_fine_tuned_backbones_have_their_own_learning_rate(datasets):
     assert rates == [1e-3, 1e-5]
     inside = {id(p) for p in t.unwrapped.encoders["text"].backbone.parameters() if p.requires_grad}
     assert {id(p) for p in t.optimizer.param_groups[1]["params"]} == inside
+
+
+def read_batch(datasets, consistency, p=0.0, **options):
+    """Loss of one training batch with dropout p everywhere, and the length of its gradient."""
+    model = build(**options)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = p
+    t = trainer(datasets, model.train(), consistency=consistency)
+    loss, logits, _ = t._read(next(iter(t.train_loader)))
+    loss.backward()
+    assert len(logits["emotions"]) == 8
+    return loss.item(), sum(p.grad.square().sum() for p in t._learning() if p.grad is not None).sqrt().item()
+
+
+def test_reading_twice_with_nothing_dropped_changes_nothing(datasets):
+    assert read_batch(datasets, 1.0) == pytest.approx(read_batch(datasets, 0.0), rel=1e-3)
+
+
+def test_answers_that_differ_cost_in_proportion_to_the_weight_of_consistency(datasets):
+    plain, one, two = (read_batch(datasets, c, p=0.5)[0] for c in (1e-9, 1.0, 2.0))
+    assert one > plain + 0.01 and two - plain == pytest.approx(2 * (one - plain), rel=1e-3)
+
+
+def test_divergence_is_the_mean_of_both_directions():
+    one, other = torch.randn(5, 7), torch.randn(5, 7)
+    p, q = one.log_softmax(1), other.log_softmax(1)
+    kl = [torch.nn.functional.kl_div(a, b, log_target=True, reduction="batchmean") for a, b in ((p, q), (q, p))]
+    torch.testing.assert_close(_divergence(one, other), sum(kl) / 2)
+    assert _divergence(one, one) == 0
+
+
+def test_dialogues_are_read_twice_without_meeting():
+    torch.manual_seed(0)
+    model = MultimodalSentimentModel(modalities=["text"], context=2, future=1, context_reader="gru").eval()
+    rows = {"text_inputs": torch.randn(5, 384), "video_frames": None, "dialogue": torch.tensor([4, 4, 2, 2, 2])}
+    rows["judged"] = torch.tensor([True, False, True, True, False])
+    twice, once = model(**_twice(rows)), model(**rows)
+    for name, logits in once.items():
+        for half in twice[name].chunk(2):
+            torch.testing.assert_close(half, logits)
 
 
 def test_the_model_ends_with_the_best_epoch_not_the_last(datasets, tmp_path):
