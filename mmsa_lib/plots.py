@@ -25,7 +25,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.style import context as style_context
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
 from mmsa_lib.labels import EMOTIONS, MODALITIES
 
@@ -232,7 +232,8 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Pic
         rate.step(epochs, rates, where="mid", color=INK, marker="o" if len(epochs) == 1 else None)
         if (rates > 0).all():
             rate.set_yscale("log")
-            rate.set_ylim(rates.min() / 3, rates.max() * 3)
+            rate.set_ylim(rates.min() / 3.5, rates.max() * 3.5)  # more than a decade: at least one power of ten in it
+            rate.yaxis.set_minor_formatter(NullFormatter())
     loss.set(title="Loss", ylabel="cross-entropy, both tasks")
     score.set(title="Weighted F1")
     rate.set(title="Learning rate")
@@ -363,7 +364,9 @@ def _horizontal_bars(ax: Axes, bars: Sequence[Mapping], limit: float) -> None:
             ax.plot([low, high], [i, i], color="white", linewidth=4, solid_capstyle="butt", zorder=3)
             ax.plot([low, high], [i, i], color="black", linewidth=1.6, marker="|", markersize=9, zorder=4)
             end = max(mean, high)
-        ax.text(end + 0.02, i, _bar_number(bar), va="center", size=9)
+        ax.annotate(
+            _bar_number(bar), (end, i), xytext=(7, 0), textcoords="offset points", va="center", size=9, color=INK
+        )
     ax.set_yticks(range(len(bars)), [_label(bar["name"]) for bar in bars])
     ax.set_ylim(len(bars) - 0.4, -0.6)
     ax.set_xlim(0, limit)
