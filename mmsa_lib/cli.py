@@ -76,6 +76,9 @@ def train(
     patience: Annotated[int | None, typer.Option(min=0, help="epochs before the rate falls tenfold")] = None,
     early_stopping: Annotated[int | None, typer.Option(min=1, help="epochs without a better one to end")] = None,
     class_weights: Annotated[str | None, typer.Option(help="none, sqrt, inverse or effective")] = None,
+    prior_correction: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="share of the class weights taken out of the answers")
+    ] = None,
     pooling: Annotated[str | None, typer.Option(help="mean, cls or pooler")] = None,
     audio_channels: Annotated[str | None, typer.Option(help="of the audio network's blocks: 64,128,256,512")] = None,
     linear_mel: Annotated[bool, typer.Option("--linear-mel", help="mel power instead of its logarithm")] = False,
@@ -131,6 +134,7 @@ def train(
         "future": future,
         "context_reader": context_reader,
         "excerpt": excerpt,
+        "prior_correction": prior_correction,
         "speaker_names": speaker_names or None,
         "precision": precision,
         "text_backbone": text_backbone,

@@ -207,6 +207,7 @@ def build_trainer(
         label_smoothing=preset.label_smoothing,
         consistency=preset.consistency,
         class_weights=preset.class_weights,
+        prior_correction=preset.prior_correction,
         schedule=preset.schedule,
         patience=preset.patience,
         selection=preset.selection,

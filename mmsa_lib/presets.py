@@ -34,6 +34,7 @@ class Preset:
     label_smoothing: float = 0.05
     consistency: float = 0.0  # weight of R-Drop: each utterance is read twice, the answers are to agree
     class_weights: str = "none"
+    prior_correction: float = 0.0  # how far answers are for the classes as they occur, in spite of weights
     schedule: str = "plateau"  # of the learning rates; or linear
     patience: int = 4
     ema_decay: float | None = 0.98

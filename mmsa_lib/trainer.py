@@ -51,6 +51,10 @@ class MultimodalTrainer:
             utterance twice, with other units dropped, and the divergence of the two answers is added to the loss.
             A step takes twice as long; 0 reads once.
         class_weights: a scheme of `compute_class_weights`, its result, or None for no weights.
+        prior_correction: how far answers are for the classes as they occur, 0 to 1. A loss with class weights w
+            teaches p(class) w, so that rare classes are said too often. The loss adds this share of log w to the
+            logits before it judges them; at 1 they come to stand for p(class) itself (King and Zeng, 2001,
+            https://doi.org/10.1093/oxfordjournals.pan.a004868), and the weights only say what is learned from most.
         schedule: of the learning rates: `plateau`, or `linear`, a short rise and a straight fall to zero at the
             end of the epochs that `fit` is asked for, the usual way to fine-tune a pretrained transformer.
         patience: epochs without a better validation loss before a plateau makes the learning rate fall tenfold.
@@ -75,6 +79,7 @@ class MultimodalTrainer:
         label_smoothing: float = 0.05,
         consistency: float = 0.0,
         class_weights: str | Mapping[str, Tensor] | None = "inverse",
+        prior_correction: float = 0.0,
         schedule: str = "plateau",
         patience: int = 2,
         selection: str = "loss",
@@ -89,6 +94,8 @@ class MultimodalTrainer:
             raise ValueError(f"selection must be one of {', '.join(SELECTIONS)}, not {selection!r}")
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {schedule!r}")
+        if not 0 <= prior_correction <= 1:
+            raise ValueError(f"prior_correction must lie between 0 and 1, not at {prior_correction}")
         self.accelerator = accelerator or processes.accelerator()
         self.batch_sampler = train_loader.batch_sampler
         if isinstance(self.batch_sampler, DialogueBatchSampler):
@@ -97,9 +104,8 @@ class MultimodalTrainer:
             class_weights = compute_class_weights(train_loader.dataset, class_weights)
         device = self.accelerator.device
         self.criterion = {
-            task: nn.CrossEntropyLoss(
-                weight=class_weights[task].to(device) if class_weights else None,
-                label_smoothing=label_smoothing,
+            task: _CrossEntropy(
+                class_weights[task].to(device) if class_weights else None, label_smoothing, prior_correction
             )
             for task in TASKS
         }
@@ -418,6 +424,19 @@ def _concatenate(outputs: list[dict[str, Tensor]], several_processes: bool = Fal
     if not several_processes and not first.all():
         return joined  # rows that the loader itself repeats, as a weighted sampler does
     return {name: tensor[order[first]] for name, tensor in joined.items()}
+
+
+class _CrossEntropy(nn.CrossEntropyLoss):
+    """Weighted and label-smoothed, of logits that know only a part of the weights."""
+
+    def __init__(self, weight: Tensor | None, label_smoothing: float, prior_correction: float) -> None:
+        super().__init__(weight, label_smoothing=label_smoothing)
+        self.prior_correction = prior_correction if weight is not None else 0.0
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        if self.prior_correction:
+            input = input + self.prior_correction * self.weight.log()
+        return super().forward(input, target)
 
 
 def _parameter_groups(model: nn.Module, learning_rate: float, backbone_learning_rate: float) -> list[dict]:

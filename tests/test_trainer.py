@@ -14,7 +14,7 @@ from mmsa_lib import MultimodalSentimentModel, MultimodalTrainer, compute_class_
 from mmsa_lib.dataset import make_loader
 from mmsa_lib.errors import DataError, TrainingError
 from mmsa_lib.processes import accelerator
-from mmsa_lib.trainer import _divergence, _twice
+from mmsa_lib.trainer import _CrossEntropy, _divergence, _twice
 
 
 def build(**options):
@@ -58,6 +58,45 @@ def test_losses_are_the_written_formula_over_the_whole_split(datasets):
     emotion = smoothed_cross_entropy(outputs["emotions"], outputs["emotion_label"], weights["emotion"], 0.05)
     assert losses["emotion"] == pytest.approx(float(emotion), rel=1e-4)
     assert losses["total"] == pytest.approx(losses["emotion"] + losses["sentiment"])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_who_knows_nothing_answers_how_often_classes_occur_as_far_as_the_prior_is_corrected(share):
+    counts, weights = torch.tensor([60.0, 30.0, 10.0]), torch.tensor([0.5, 0.9, 1.6])
+    labels = torch.arange(3).repeat_interleave(counts.long())
+    criterion = _CrossEntropy(weights, 0.0, share)
+    logits = torch.zeros(1, 3, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logits], max_iter=100, line_search_fn="strong_wolfe")
+
+    def step():
+        optimizer.zero_grad()
+        loss = criterion(logits.expand(100, 3), labels)
+        loss.backward()
+        return loss
+
+    optimizer.step(step)
+    said = counts * weights ** (1 - share)
+    torch.testing.assert_close(logits.detach().softmax(1)[0], said / said.sum(), rtol=0, atol=1e-3)
+
+
+def test_a_corrected_prior_is_log_weights_on_the_logits_of_the_loss_alone(datasets):
+    plain, corrected = trainer(datasets, build()), trainer(datasets, build(), prior_correction=0.5)
+    outputs, same = (t.predict(t.val_loader) for t in (plain, corrected))
+    torch.testing.assert_close(outputs["emotions"], same["emotions"])
+    w = compute_class_weights(datasets[0])["emotion"]
+    shifted = outputs["emotions"] + w.sqrt().log()
+    expected = smoothed_cross_entropy(shifted, outputs["emotion_label"], w, 0.05)
+    assert corrected.evaluate(corrected.val_loader)[0]["emotion"] == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_without_weights_there_is_no_prior_to_correct(datasets):
+    plain, corrected = (trainer(datasets, build(), class_weights=None, prior_correction=p) for p in (0.0, 1.0))
+    assert plain.evaluate(plain.val_loader) == corrected.evaluate(corrected.val_loader)
+
+
+def test_a_prior_is_corrected_by_a_share(datasets):
+    with pytest.raises(ValueError, match="prior_correction must lie between 0 and 1, not at 1.5"):
+        trainer(datasets, prior_correction=1.5)
 
 
 def test_metrics_are_those_of_the_whole_split_not_a_mean_of_batches(datasets):
