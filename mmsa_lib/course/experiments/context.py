@@ -44,15 +44,21 @@ RUNS, FEATURES = CHECKOUT / "runs" / "context", CHECKOUT / "runs" / "features"
 COMMAND = "python -m mmsa_lib.course.experiments.context"
 NONE = "none"  # the setting all others are compared with
 ALONE = "alone"  # the network of a model with context, but every utterance is a dialogue of its own
+UNWEIGHTED = "2 before, words, no weights"  # what class weights are worth to an encoder that learns
 WHOLE = "whole dialogues"  # batches of them instead of excerpts
 MOST_SEEDS = 20
 RECIPE: dict[str, Any] = {  # how the text encoder is fine-tuned
     "finetune": ("text",),
     "context_reader": "text",
-    "context": 6,
+    "context": 2,
+    "excerpt": 1,
     "speaker_names": True,
-    "backbone_learning_rate": 5e-5,
+    "backbone_learning_rate": 1e-4,
     "schedule": "linear",
+    "class_weights": "sqrt",
+    "prior_correction": 0.5,
+    "consistency": 1.0,
+    "precision": "bf16",
     "feature_dropout": 0.0,
     "ema_decay": None,
     "epochs": 3,
@@ -112,7 +118,11 @@ PARTS = {
         "words",
         "MELD text, all-MiniLM-L6-v2 fine-tuned, official test split",
         replace(PRESETS["mini"], modalities=("text",)),
-        {"6 before, words": RECIPE, NONE: RECIPE | {"context": 0, "speaker_names": False}},
+        {
+            "2 before, words": RECIPE,
+            UNWEIGHTED: RECIPE | {"class_weights": "none", "prior_correction": 0.0},
+            NONE: RECIPE | {"context": 0},
+        },
         " data/meld",
     ),
 }
@@ -239,12 +249,17 @@ def summarize(part: Part, data: str | Path) -> dict[str, Any]:
             base: {
                 s: gain(found[base], runs, labels, table["dialogue_id"].to_numpy())
                 for s, runs in found.items()
-                if s not in (NONE, base) and set(runs) & set(found[base])
+                if s not in (NONE, base) and set(runs) & set(found[base]) and differ_in_context_alone(part, s, base)
             }
             for base in (NONE, ALONE)
             if base in found
         },
     }
+
+
+def differ_in_context_alone(part: Part, one: str, other: str) -> bool:
+    """Whether two settings learn in the same way, so that a difference is the turns'."""
+    return part.at(one, 0).class_weights == part.at(other, 0).class_weights
 
 
 def same_words(table: pd.DataFrame) -> dict[str, int]:
@@ -337,7 +352,7 @@ def words(data: str, seeds: int, settings: Sequence[str]) -> None:
     def train(preset: Preset, setting: str) -> Found:
         return in_run_directory(preset, data, place(part, setting, preset.seed).with_suffix(""))
 
-    complete(part, data, seeds, settings or ["6 before, words"], train)
+    complete(part, data, seeds, settings or ["2 before, words"], train)
     write_json(RESULTS / "10_context_words.json", summarize(part, data))
 
 
