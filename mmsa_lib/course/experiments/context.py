@@ -44,7 +44,8 @@ RUNS, FEATURES = CHECKOUT / "runs" / "context", CHECKOUT / "runs" / "features"
 COMMAND = "python -m mmsa_lib.course.experiments.context"
 NONE = "none"  # the setting all others are compared with
 ALONE = "alone"  # the network of a model with context, but every utterance is a dialogue of its own
-UNWEIGHTED = "2 before, words, no weights"  # what class weights are worth to an encoder that learns
+WORDS = "2 before, words"
+UNWEIGHTED = f"{WORDS}, no weights"  # what class weights are worth to an encoder that learns
 WHOLE = "whole dialogues"  # batches of them instead of excerpts
 MOST_SEEDS = 20
 RECIPE: dict[str, Any] = {  # how the text encoder is fine-tuned
@@ -119,7 +120,7 @@ PARTS = {
         "MELD text, all-MiniLM-L6-v2 fine-tuned, official test split",
         replace(PRESETS["mini"], modalities=("text",)),
         {
-            "2 before, words": RECIPE,
+            WORDS: RECIPE,
             UNWEIGHTED: RECIPE | {"class_weights": "none", "prior_correction": 0.0},
             NONE: RECIPE | {"context": 0},
         },
@@ -352,7 +353,7 @@ def words(data: str, seeds: int, settings: Sequence[str]) -> None:
     def train(preset: Preset, setting: str) -> Found:
         return in_run_directory(preset, data, place(part, setting, preset.seed).with_suffix(""))
 
-    complete(part, data, seeds, settings or ["2 before, words"], train)
+    complete(part, data, seeds, settings or [WORDS], train)
     write_json(RESULTS / "10_context_words.json", summarize(part, data))
 
 
