@@ -7,11 +7,13 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from worlds import feature_dataset, write_world
 
 from mmsa_lib.course import known_chain
 from mmsa_lib.course.experiments import context
 from mmsa_lib.errors import DataError
+from mmsa_lib.labels import EMOTIONS
 from mmsa_lib.mini.ceiling import without_context
 from mmsa_lib.mini.tables import FEELINGS, prior, transition_array
 
@@ -156,3 +158,19 @@ def test_a_training_in_a_run_directory_goes_on_and_is_not_made_twice(part, tmp_p
     (run / "run.json").write_text((run / "run.json").read_text().replace('"finished": true', '"finished": false'))
     resumed = context.in_run_directory(preset, data, run)  # its only epoch is in the checkpoint
     assert resumed == found | {"seconds": None}
+
+
+def test_another_share_of_the_weights_is_what_the_loss_would_have_seen(part, tmp_path, monkeypatch):
+    weighted = {"epochs": 1, "class_weights": "sqrt", "prior_correction": 0.5}
+    data, run = str(write_world(tmp_path / "data", clips=False)), tmp_path / "run"
+    monkeypatch.setattr(context.experiment, "draw", lambda *_: None)
+    found = context.in_run_directory(replace(part.preset, **weighted), data, run)
+    rows = {row["share"]: row for row in context.by_share(data, [run])}
+    labels = context.load_split(data, "test")["emotion"].map(EMOTIONS.index).to_numpy()
+    answers = context.undigits(found["answers"]["emotion"])
+    assert rows[0.5]["test"] == [pytest.approx(context.weighted_f1(labels, answers, 7), abs=1e-4)]
+    assert len(rows) == 5 and all(len(row["dev"]) == 1 for row in rows.values())
+
+    logits, log_weights = torch.randn(5, 7), torch.rand(7).log()
+    moved = context.with_share(logits, log_weights, 0.25, 1.0)
+    torch.testing.assert_close(moved + 1.0 * log_weights, logits + 0.25 * log_weights)  # what the losses would compare

@@ -26,12 +26,13 @@ from torch import Tensor
 
 from mmsa_lib import experiment
 from mmsa_lib.checksums import SUMS_FILE
+from mmsa_lib.class_weights import class_weights
 from mmsa_lib.course import known_chain
 from mmsa_lib.course.comparing import weighted_f1
 from mmsa_lib.course.experiments.fusion import load, train_one
 from mmsa_lib.dataset import MELDDataset
 from mmsa_lib.errors import DataError
-from mmsa_lib.labels import MODALITIES
+from mmsa_lib.labels import EMOTIONS, MODALITIES
 from mmsa_lib.meld import find_layout, load_split
 from mmsa_lib.metrics import TASKS, paired_bootstrap
 from mmsa_lib.presets import PRESETS, Preset
@@ -48,6 +49,7 @@ WORDS = "2 before, words"
 UNWEIGHTED = f"{WORDS}, no weights"  # what class weights are worth to an encoder that learns
 WHOLE = "whole dialogues"  # batches of them instead of excerpts
 MOST_SEEDS = 20
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the class weights, taken out of the answers
 RECIPE: dict[str, Any] = {  # how the text encoder is fine-tuned
     "finetune": ("text",),
     "context_reader": "text",
@@ -299,6 +301,31 @@ def gain(
     return gains
 
 
+def by_share(data: str, runs: Sequence[Path]) -> list[dict[str, Any]]:
+    """Weighted F1 of emotion of each run, had another share of its class weights been taken out of the answers."""
+    found = [{"share": share, "dev": [], "test": []} for share in SHARES]
+    for run in runs:
+        preset, model = experiment.load_run(run)
+        train = experiment.raw_dataset(preset, experiment.read_table(preset, data, "train"))
+        log_weights = class_weights(train.emotion_labels, EMOTIONS, preset.class_weights).log()
+        for split in ("dev", "test"):
+            table = experiment.read_table(preset, data, split)
+            said = experiment.predict_dataset(model, experiment.build_dataset(preset, model, table, FEATURES))
+            for row in found:
+                logits = with_share(said["emotions"], log_weights, preset.prior_correction, row["share"])
+                labels, answers = said["emotion_label"].numpy(), logits.argmax(dim=1).numpy()
+                row[split].append(round(weighted_f1(labels, answers, len(EMOTIONS)), 4))
+    return found
+
+
+def with_share(logits: Tensor, log_weights: Tensor, had: float, share: float) -> Tensor:
+    """Logits (N, K) of a training that took out the share `had`, as if it had taken out `share`.
+
+    The loss added `had * log_weights` to them; what was learned there is kept, and another share taken out.
+    """
+    return logits + (had - share) * log_weights
+
+
 def with_chain(datasets: Mapping[str, MELDDataset], found: Found) -> Found:
     """A training without context, and beside it what it would reach if it knew the chain of feelings."""
     test, p = datasets["test"], found["probabilities"]
@@ -354,7 +381,10 @@ def words(data: str, seeds: int, settings: Sequence[str]) -> None:
         return in_run_directory(preset, data, place(part, setting, preset.seed).with_suffix(""))
 
     complete(part, data, seeds, settings or [WORDS], train)
-    write_json(RESULTS / "10_context_words.json", summarize(part, data))
+    made = [place(part, WORDS, i).with_suffix("") for i in range(MOST_SEEDS) if kept(part, WORDS, i, data_digest(data))]
+    there = [run for run in made if (about := read_run(run)) and about["finished"]]
+    result = summarize(part, data) | {"by_share": by_share(data, there)}
+    write_json(RESULTS / "10_context_words.json", result)
 
 
 def main(arguments: Sequence[str]) -> None:
