@@ -48,6 +48,13 @@ def drops_certainty(sureness, right, k):
     return total if (sureness < 1).any() else float("nan")
 
 
+def certainty_apart(sureness, right, k):
+    place = (sureness * k).astype(int)
+    return sum(
+        (place == b).mean() * abs(right[place == b].mean() - sureness[place == b].mean()) for b in np.unique(place)
+    )
+
+
 def middles(sureness, right, k):
     return sum(
         inside.mean() * abs(right[inside].mean() - (b + 0.5) / k)
@@ -103,7 +110,8 @@ WRONG = {
         (by_bins(lambda n, g: (n * g**2).sum(), plain_gap), "squared"),
         (lambda s, r, k: abs(r - s).mean(), "each answer alone"),
         (nan_of_empty_bins, "NaN"),
-        (drops_certainty, "exactly 1"),
+        (drops_certainty, "exactly 1 falls"),
+        (certainty_apart, "bin of its own"),
     ],
     "8.3": [
         (lambda v: {m: v[m,] - v[()] for m in PLAYERS}, "comes first"),

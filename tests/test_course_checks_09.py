@@ -21,6 +21,16 @@ def joining(shorter=lambda gap, least: gap < least, end=max, start="first", last
     return answer
 
 
+def from_the_last_stretch(speech, min_pause):
+    found = []
+    for i, (s, e) in enumerate(speech):
+        if found and s - speech[i - 1][1] < min_pause:
+            found[-1] = (found[-1][0], max(found[-1][1], e))
+        else:
+            found.append((s, e))
+    return found
+
+
 def distance(replace=1):
     def edits(said, heard):
         row = list(range(len(heard) + 1))
@@ -66,6 +76,7 @@ WRONG = {
         (joining(end=lambda old, new: old), "must move to the end"),
         (joining(start="last"), "starts where its first part"),
         (joining(end=lambda old, new: new), "went backwards"),
+        (from_the_last_stretch, "overlap"),
         (sorting_in_place, "in place"),
         (lambda speech, min_pause: len(speech), "must be a list"),
     ],

@@ -18,6 +18,11 @@ def past_turns(dialogue, past):
     return np.where((rows >= 0) & (dialogue[rows] == dialogue[:, None]), rows, -1)
 
 
+def without_a_floor(dialogue, past):
+    rows = rows_before(dialogue, past)
+    return np.where(dialogue[rows] == dialogue[:, None], rows, -1)
+
+
 def with_itself(dialogue, past):
     rows = rows_before(dialogue, past) + 1
     return np.where((rows >= 0) & (dialogue[rows] == dialogue[:, None]), rows, -1)
@@ -103,6 +108,7 @@ WRONG = {
         (lambda d, p: past_turns(d, p)[:, ::-1], "turned round"),
         (with_itself, "the turn itself"),
         (after, "future leaks"),
+        (without_a_floor, "one dialogue only"),
         (repeats_the_first, "repeat the first"),
         (lambda d, p: past_turns(d, p).tolist(), "NumPy array"),
         (lambda d, p: past_turns(d, p).T, "another order"),
@@ -131,6 +137,11 @@ WRONG = {
         (lambda row, past: (tokens_apart(row).abs() <= past).tril() & (row >= 0) | itself(row), "count tokens"),
         (lambda row, past: (distance(row) >= 0) & (row >= 0) | itself(row), "Any earlier turn"),
         (lambda row, past: visible(row, 0), "alone"),
+        (lambda row, past: visible(row, 1), "no difference"),
+        (
+            lambda row, past: ((distance(row) == 0) | (distance(row) == past)) & (row >= 0) | itself(row),
+            "those between",
+        ),
         (lambda row, past: near(row, past) & (distance(row) > 0) & (row >= 0) | itself(row), "rest of its own turn"),
         (lambda row, past: visible(row, past).float(), "booleans"),
     ],

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmsa_lib import evaluation as evaluated
 from mmsa_lib.bench import plan, table
 from mmsa_lib.course.comparing import weighted_f1
 from mmsa_lib.course.experiments import context, evaluation, fusion
@@ -111,3 +112,64 @@ class TestStored:
             for task, names in TASKS.items():
                 found = weighted_f1(labels[task], context.undigits(row["answers"][task]), len(names))
                 assert row[task] == pytest.approx(found, abs=1e-4)
+
+
+def cell(what: str) -> str:
+    """What README says is `measured` in the row that begins so."""
+    (line,) = (line for line in TEXT.splitlines() if line.startswith(f"| {what}"))
+    return line.split("|")[2].strip()
+
+
+def short(number: float, decimals: int = 3) -> str:
+    return f"{number:.{decimals}f}".removeprefix("0")
+
+
+def interval(low: float, high: float) -> str:
+    return f"[{short(low)}, {short(high)}]"
+
+
+class TestReadme:
+    """Figures in prose and tables are those of the stored results."""
+
+    def test_calibration(self):
+        for kind in evaluation.KINDS:
+            found = [evaluated.calibrated(r, "emotion") for r in evaluation.readings(kind, DATA)]
+            before, after = (np.mean([f[when]["ece"] for f in found]) for when in ("before", "after"))
+            assert f"{short(before)} → {short(after)}" in cell("calibration error")
+
+    def test_attribution(self):
+        found = evaluated.beside_cues(evaluation.readings("smoothed", DATA)[0])["shapley"]
+        said = f"{short(found['pointing'])} {interval(*found['pointing_interval'])}; picked blindly"
+        assert cell("the modality of the largest") == f"{said} {short(found['chance'])}"
+        said = f"{short(found['rank'])} {interval(*found['rank_interval'])}; a perfect reader's"
+        assert cell("rank correlation of").startswith(said)
+
+    def test_own_video(self):
+        found = heard()
+        words, cuts, speed = found["words"], found["cuts"], found["speed"]
+        assert cell("word error rate") == f"{short(words['rate'])} {interval(*words['interval_95'])}"
+        assert cell("utterances found") == f"{short(cuts['one_share'])} {interval(*cuts['interval_95'])}"
+        ways = ("given words", "heard words", "no words", "video alone")
+        given, recognised, none, alone = (short(np.mean([r[w]["emotion"] for r in found["emotions"]])) for w in ways)
+        assert cell("emotion, weighted F1, mean of 3 seeds") == f"{given}, {recognised}, {none}; {alone}"
+        hour, quarter = speed["hour"], speed["quarter"]
+        most = f"{hour['peak_megabytes']:,} MB at most, a quarter of an hour {quarter['peak_megabytes']:,} MB"
+        assert cell("an hour of video") == f"{hour['per_minute']:.1f} minutes of it a minute; {most}"
+
+    def test_words_of_other_turns(self):
+        kept = json.loads((context.RESULTS / "10_context_words.json").read_text(encoding="utf-8"))
+        rows = {
+            "the same, MiniLM fine-tuned": context.NONE,
+            "the same, it also reads": context.WORDS,
+            "that without class weights": context.UNWEIGHTED,
+        }
+        for begin, setting in rows.items():
+            own = [r for r in kept["rows"] if r["setting"] == setting]
+            each = f" ({', '.join(short(r['emotion']) for r in own)})" if len(own) > 1 else ""
+            assert cell(begin).startswith(short(np.mean([r["emotion"] for r in own])) + each)
+            assert cell(begin).endswith(f"sentiment {short(np.mean([r['sentiment'] for r in own]))}")
+        for begin, split in {"weighted F1, emotion, dev": "dev", "official test": "test"}.items():
+            (line,) = (line for line in TEXT.splitlines() if line.startswith(f"| {begin}"))
+            assert [c.strip() for c in line.split("|")[2:-1]] == [short(np.mean(r[split])) for r in kept["by_share"]]
+        gain = kept["gains"]["none"][context.WORDS]["emotion"]
+        assert f"gains {short(gain['difference'])} {interval(gain['low'], gain['high'])} over one that learns" in TEXT

@@ -91,6 +91,12 @@ def calibration_error(answer):
     close(few, 0.45, otherwise="On two utterances in two bins, [0.95, 0.85], one right, the error should be 0.45.")
     if np.isnan(certain := expect_number(answer(np.array([1.0]), np.array([True]), 10))) or certain != 0:
         raise Misconception("A confidence of exactly 1 falls out of the last bin: it belongs in it.")
+    close(
+        expect_number(answer(np.array([0.91, 1.0]), np.array([True, False]), 10)),
+        0.455,
+        known=[(0.545, "A confidence of exactly 1 has a bin of its own: it belongs in the last one.")],
+        otherwise="For [0.91, 1.0], the first one right, and 10 bins the error should be 0.455.",
+    )
 
 
 @exercise("8.3")

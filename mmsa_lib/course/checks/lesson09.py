@@ -38,12 +38,21 @@ def join(answer):
         otherwise=f"For {speech} and a pause of 0.5 s the answer is not {got}.",
     )
     same(_spans(answer([], 0.5)), [], otherwise="No speech gives no utterance: an empty list.")
-    nested = _spans(answer([(0.0, 3.0), (1.0, 2.0)], 0.5))
+    nested = _spans(answer([(0.0, 3.0), (1.0, 1.5), (2.5, 4.0)], 0.5))
     same(
         nested,
-        [(0.0, 3.0)],
-        known=[([(0.0, 2.0)], "The end went backwards: a part may lie inside the one before. Take the later end.")],
-        otherwise="A part inside another one changes nothing.",
+        [(0.0, 4.0)],
+        known=[
+            (
+                [(0.0, 1.5), (2.5, 4.0)],
+                "The end went backwards: a stretch may lie inside the one before. Take the later end.",
+            ),
+            (
+                [(0.0, 3.0), (2.5, 4.0)],
+                "Two utterances overlap: measure the pause from the end of the open utterance, not of a stretch.",
+            ),
+        ],
+        otherwise=f"Of a stretch inside another one and a third that overlaps it you make {nested}, not (0, 4).",
     )
 
 

@@ -40,6 +40,12 @@ def past_turns(answer):
         ),
     ]
     close(got, right, known=known, otherwise="These are not the rows of the turns before, within one dialogue.")
+    close(
+        expect_array(answer(np.array([4, 4, 4]), 2), (3, 2)),
+        np.array([[-1, -1], [-1, 0], [0, 1]]),
+        otherwise="Where there is one dialogue only, row 0 finds its end: a negative index in NumPy counts from there. "
+        "Leave out rows below 0, too.",
+    )
 
 
 @exercise("10.2")
@@ -116,3 +122,15 @@ def visible(answer):
         ((distance > 0) & (distance <= past) & real | itself, "A token does not see the rest of its own turn."),
     ]
     close(got, right, known=known, otherwise="This mask opens or closes other pairs of tokens than it should.")
+    close(
+        expect_tensor(answer(row, 2), (size, size)),
+        (distance >= 0) & (distance <= 2) & real | itself,
+        known=[
+            (right, "`past` makes no difference: with 2 a token sees one turn more than with 1."),
+            (
+                ((distance == 0) | (distance == 2)) & real | itself,
+                "With 2 only the turn exactly two back is seen; those between are hidden.",
+            ),
+        ],
+        otherwise="With a `past` of 2 other pairs of tokens are open than should be.",
+    )
