@@ -11,17 +11,19 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import TYPE_CHECKING
 
 import torch
-import transformers
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model, get_model_weights, list_models, video
 from torchvision.models.video.resnet import BasicBlock, Conv3DSimple
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from mmsa_lib.errors import BackboneError
 from mmsa_lib.files import digest
+
+if TYPE_CHECKING:  # else imported where it is used: two seconds that who reads no text need not wait
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MINILM = "all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -55,6 +57,8 @@ def text_source(name: str) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without transformers' own progress bar for loading weights, which takes a fraction of a second."""
+    import transformers
+
     shown = transformers.logging.is_progress_bar_enabled()
     transformers.logging.disable_progress_bar()
     try:
@@ -64,10 +68,12 @@ def _quiet() -> Iterator[None]:
             transformers.logging.enable_progress_bar()
 
 
-def _from_transformers(loader: type, name: str):
+def _from_transformers(loader: str, name: str):
+    import transformers
+
     try:
         with _quiet():
-            return loader.from_pretrained(text_source(name))
+            return getattr(transformers, loader).from_pretrained(text_source(name))
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:160]
         raise BackboneError(
@@ -76,16 +82,18 @@ def _from_transformers(loader: type, name: str):
         ) from error
 
 
-def load_text_backbone(name: str, pretrained: bool = True) -> PreTrainedModel:
+def load_text_backbone(name: str, pretrained: bool = True) -> "PreTrainedModel":
     """A Hugging Face encoder in eval mode; `pretrained=False` keeps the shape with random weights."""
     if pretrained:
-        return _from_transformers(AutoModel, name).float().eval()  # some are kept in half precision
-    return AutoModel.from_config(_from_transformers(AutoConfig, name)).float().eval()
+        return _from_transformers("AutoModel", name).float().eval()  # some are kept in half precision
+    from transformers import AutoModel
+
+    return AutoModel.from_config(_from_transformers("AutoConfig", name)).float().eval()
 
 
 @cache
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    return _from_transformers(AutoTokenizer, name)
+def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
+    return _from_transformers("AutoTokenizer", name)
 
 
 # -------------------------------------------------------------------------------------------- video

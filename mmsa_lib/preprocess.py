@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchaudio.transforms import MelSpectrogram
-from transformers import PreTrainedTokenizerBase
 
 from mmsa_lib.backbones import VideoSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 MAX_TOKENS = 128
 MAX_AUDIO_SECONDS = 60.0  # the longest believable MELD clip lasts 41 s; a few faulty ones run to 305 s
@@ -62,6 +65,6 @@ def standardise(frames: Tensor, spec: VideoSpec) -> Tensor:
     return (frames.float() / 255 - mean) / std
 
 
-def tokenize(text: str, tokenizer: PreTrainedTokenizerBase, max_tokens: int = MAX_TOKENS) -> Tensor:
+def tokenize(text: str, tokenizer: "PreTrainedTokenizerBase", max_tokens: int = MAX_TOKENS) -> Tensor:
     """Text -> token ids (L,), cut at `max_tokens`; padding is the batch's business, see `collate`."""
     return torch.tensor(tokenizer(text, truncation=True, max_length=max_tokens)["input_ids"])

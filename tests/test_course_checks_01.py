@@ -49,6 +49,12 @@ WRONG = {
             )(*t.split(",")),
             "dot instead of the comma",
         ),
+        (
+            lambda t: sum(
+                float(p.replace(",", ".")) * s for p, s in zip(t[:-1].split(":"), (3600, 60, 1), strict=True)
+            ),
+            "three digits",
+        ),
     ],
     "1.1": [
         (lambda d, e: np.mean([same for _, same in pairs(d, e)]), "the dialogue before"),

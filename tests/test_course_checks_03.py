@@ -41,6 +41,12 @@ class EvalOnce(WithoutGradientsOnly):
         backbone.eval()
 
 
+class SleepsWhenAsked(EvalOnce):
+    def forward(self, frames):
+        self.backbone.eval()
+        return super().forward(frames)
+
+
 class NeverTrains(WithoutGradientsOnly):
     def train(self, mode=True):
         return super().train(False)
@@ -86,6 +92,7 @@ WRONG = {
         (lambda: torch.ones(3, 3, 1), "one 1 in each frame"),
         (kernel((0, 0), (1, 1)), "does not answer"),
         (kernel((0, 0), (0, 2), (1, 1), (2, 0), (2, 2)), "also answers to a bar that moves up"),
+        (kernel((0, 0), (0, 1), (1, 1), (2, 2)), "down slowly"),
         (lambda: torch.eye(3), "too few"),
         (lambda: torch.eye(3).reshape(3, 3, 1) * 2 - 1, "only zeros and ones"),
         (lambda: torch.eye(3).reshape(3, 1, 3), "another order"),
@@ -108,6 +115,7 @@ WRONG = {
         (NotFrozen, "running statistics"),
         (WithoutGradientsOnly, "running statistics"),
         (EvalOnce, "undone by the next"),
+        (SleepsWhenAsked, "backbone is in train mode"),
         (NeverTrains, "dropout never works"),
         (ForgetsSelf, "return the module itself"),
         (AlwaysTrains, "handed on to the parent"),

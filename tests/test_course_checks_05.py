@@ -65,6 +65,21 @@ def whole_row_survives(present, p):
     return keep
 
 
+def lucky(present):
+    """One modality of each row that is present, drawn by chance."""
+    return torch.nn.functional.one_hot((present * torch.rand(present.shape)).argmax(dim=1), 3).bool()
+
+
+def one_draw_an_utterance(present, p):
+    return present & (~(torch.rand(len(present), 1) < p) | lucky(present))
+
+
+def only_whole_rows(present, p):
+    keep = present & (torch.rand(present.shape) >= p)
+    keep = torch.where(keep.any(dim=1, keepdim=True), keep, lucky(present))
+    return torch.where(present.all(dim=1, keepdim=True), keep, present)
+
+
 def spoils(present, p):
     present &= rescue(present, present & (torch.rand(present.shape) >= p))
     return present
@@ -106,6 +121,8 @@ WRONG = {
         (whole_row_survives, "does not get all of it back"),
         (lambda present, p: present * (torch.rand(present.shape) >= p).float(), "torch.bool"),
         (spoils, "in place"),
+        (one_draw_an_utterance, "share one draw"),
+        (only_whole_rows, "lack a modality already"),
     ],
 }
 

@@ -1,5 +1,7 @@
 """Pitch, brightness and level of tones whose answers are known; the embedded voices."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,3 +50,14 @@ def test_the_pair_is_one_speaker_with_two_voices():
     assert list(pair.index) == ["surprise", "sadness"]
     assert pair["speaker"].nunique() == 1
     assert len(table) == 800 and set(table["voice"]) >= {"neutral", "joy", "anger"}
+
+
+def test_where_the_tracker_slipped_there_is_no_pitch(monkeypatch):
+    found = {"n1": (80, 2), "n2": (82, 2), "low": (78, 1.5), "jumps": (79, 29), "octave": (95, 2)}  # pitch, range
+    table = pd.DataFrame({"speaker": "Ada", "clip": list(found), "audio_level": "strong", "audio_strength": 1.0})
+    table["voice"] = ["neutral", "neutral", "sadness", "sadness", "fear"]
+    monkeypatch.setattr(voices, "read_clip", lambda clip, **_: SimpleNamespace(waveform=clip))
+    monkeypatch.setattr(voices, "measure", lambda clip: dict(zip(("pitch", "range"), found[clip], strict=True)))
+    measured = voices.measure_clips(table).set_index("clip")
+    assert measured["semitones"].dropna().to_dict() == {"n1": -1, "n2": 1, "low": -3}
+    assert measured["range"].isna().to_dict() == {c: c in ("jumps", "octave") for c in found}

@@ -47,6 +47,7 @@ def start(seed: int = 0) -> None:
     torch.manual_seed(seed)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what determinism costs on a GPU
     torch.set_deterministic_debug_mode("warn")  # no error: some 3-D poolings have no deterministic backward
+    torch.utils.deterministic.fill_uninitialized_memory = False  # slows small trainings, and finds other mistakes
     _set_style()
     device = "GPU" if torch.cuda.is_available() else "CPU"  # its name would start CUDA, and forbid a launcher later
     print(f"mmsa_lib ready: {_find_data().relative_to(_find_data().parents[1]).as_posix()}, {device}")

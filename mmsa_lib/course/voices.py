@@ -16,7 +16,7 @@ VOICED = 0.7  # similarity from which a frame repeats itself
 LOUD = 15  # decibels below the loudest frame
 FEWEST = 10  # frames that repeat themselves; with fewer a clip has no pitch
 SPLIT_HERTZ = 1200  # brightness compares what is above with what is below
-SLIP = 12  # semitones from the own neutral voice: more than an octave, and the tracker slipped
+SLIP = 12  # semitones: further from the own neutral voice, or wider than that, and the tracker slipped
 KEYS = ["split", "dialogue_id", "utterance_id"]
 
 
@@ -104,7 +104,8 @@ def pair(table: pd.DataFrame) -> pd.DataFrame:
 def measure_clips(table: pd.DataFrame) -> pd.DataFrame:
     """`measure` of two neutral clips of each speaker and of the twenty strongest of each feeling.
 
-    `semitones` is the pitch from the speaker's own neutral voice. Where the tracker slipped, pitch and range are NaN.
+    `semitones` is the pitch from the speaker's own neutral voice. Where the tracker slipped, in the whole clip or in
+    so many of its frames that they span more than an octave, pitch and range are NaN.
     """
     neutral = table[table["voice"] == "neutral"].groupby("speaker").head(2)
     moved = strong(table)
@@ -114,5 +115,6 @@ def measure_clips(table: pd.DataFrame) -> pd.DataFrame:
     voices = voices.join(pd.DataFrame(measured))
     own = voices[voices["voice"] == "neutral"].groupby("speaker")["pitch"].mean()
     voices["semitones"] = voices["pitch"] - voices["speaker"].map(own)
-    voices.loc[voices["semitones"].abs() > SLIP, ["pitch", "semitones", "range"]] = np.nan
+    slipped = (voices["semitones"].abs() > SLIP) | (voices["range"] > SLIP)
+    voices.loc[slipped, ["pitch", "semitones", "range"]] = np.nan
     return voices

@@ -22,6 +22,7 @@ def seconds(answer):
     )
     _also(answer, "1:02:03,450", 3723.45, "An hour may be written with one digit; do not cut at fixed positions.")
     _also(answer, "01:00:05.250", 3605.25, "Some copies have a dot instead of the comma.")
+    _also(answer, "0:00:01,005", 1.005, "All three digits behind the comma count.")
 
 
 def _also(answer, time: str, expected: float, otherwise: str) -> None:

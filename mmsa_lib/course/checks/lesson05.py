@@ -87,6 +87,7 @@ def modality_dropout(answer):
             kept = expect_tensor(answer(present, 0.3), (6000, 3), torch.bool)
         _look_for_ghosts(kept, present)
         _look_at_rates(answer(everything, 0.3), 0.3)
+        _look_at_pairs(kept, present, answer(everything, 0.3))
         _look_at_survivors(answer(everything, 0.9))
         if not torch.equal(answer(present, 0.0), present):
             raise Misconception("With p = 0 something is hidden.")
@@ -117,6 +118,17 @@ def _look_at_rates(kept: Tensor, p: float) -> None:
         raise Misconception("Some modality is hidden less often than the others: treat all alike.")
     if hidden.max() > p + 0.03:
         raise Misconception(f"Too much is hidden: up to {hidden.max():.0%} of a modality, p is {p:.0%}.")
+
+
+def _look_at_pairs(kept: Tensor, present: Tensor, of_three: Tensor) -> None:
+    """At p = 0.3 one of three is hidden in .44 of the rows, one of two in .51 (.46 if a lost row is drawn anew)."""
+    if (of_three.sum(dim=1) == 2).double().mean() < 0.3:
+        raise Misconception("An utterance's modalities share one draw: draw for each utterance and each modality.")
+    two = present.sum(dim=1) == 2
+    if (kept[two].sum(dim=1) == 1).double().mean() < 0.3:
+        raise Misconception(
+            "Utterances that lack a modality already lose hardly another one: treat them like the rest."
+        )
 
 
 def _look_at_survivors(kept: Tensor) -> None:
