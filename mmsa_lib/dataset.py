@@ -315,7 +315,8 @@ class DialogueBatchSampler(Sampler[list[int] | list[Turn]]):
         order = np.argsort(dialogue, kind="stable")
         starts = np.flatnonzero(np.diff(dialogue[order], prepend=-1))
         self.turns = np.split(order, starts[1:]) if len(order) else []
-        self.batch_size, self.shuffle, self.seed, self.pool = batch_size, shuffle, seed, pool
+        # not called `batch_size`: Accelerate would pass over batches that are not of that size
+        self.size, self.shuffle, self.seed, self.pool = batch_size, shuffle, seed, pool
         self.excerpt, self.past, self.future = excerpt, past, future
         self.lengths = np.ones(len(dialogue), np.int64) if lengths is None else lengths
         self.processes = processes or int(os.environ.get("WORLD_SIZE", 1))
@@ -337,7 +338,7 @@ class DialogueBatchSampler(Sampler[list[int] | list[Turn]]):
             judged = sum(turn.judged for turn in piece)
             if judged > room or not batches:
                 batches.append([])
-                room = self.batch_size
+                room = self.size
             room -= judged
             batches[-1] += piece if self.excerpt else [turn.row for turn in piece]
         if self.shuffle:
@@ -365,7 +366,7 @@ class DialogueBatchSampler(Sampler[list[int] | list[Turn]]):
         if not self.shuffle:
             return pieces
         order = np.random.default_rng((self.seed, self.epoch)).permutation(len(pieces))
-        size = self.pool * max(1, self.batch_size // (self.excerpt or 8))
+        size = self.pool * max(1, self.size // (self.excerpt or 8))
         pools = [order[i : i + size] for i in range(0, len(order), size)]
         long = [sum(int(self.lengths[turn.row]) for turn in piece) for piece in pieces]
         return [pieces[i] for pool in pools for i in sorted(pool, key=long.__getitem__)]

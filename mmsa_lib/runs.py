@@ -98,6 +98,8 @@ def write_json(path: Path, value: dict) -> None:
 
 def write_predictions(path: Path, table: pd.DataFrame, outputs: dict[str, Tensor]) -> None:
     """One line an utterance: its key, its labels and the probability of every class."""
+    if len(table) != len(outputs[LOGITS["emotion"]]):
+        raise DataError(f"{path}: {len(outputs[LOGITS['emotion']])} predictions for {len(table)} utterances")
     columns = table[["split", "dialogue_id", "utterance_id", "emotion", "sentiment"]].reset_index(drop=True)
     for task, names in TASKS.items():
         probabilities = outputs[LOGITS[task]].softmax(dim=1).numpy()

@@ -201,7 +201,11 @@ class MultimodalTrainer:
             with self.accelerator.autocast():
                 logits, batch = _judged(self.model(**_model_inputs(batch)), batch)
             outputs.append(self._gather(logits, batch))
-        return self._joined(outputs)
+        found = self._joined(outputs)
+        if self.accelerator.num_processes > 1 and len(found[LABELS["emotion"]]) != len(loader.dataset):
+            several = f"{self.accelerator.num_processes} processes read {len(found[LABELS['emotion']])}"
+            raise DataError(f"{several} of {len(loader.dataset)} utterances; evaluate in one process")
+        return found
 
     def _loss(self, logits: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
         return sum(self.criterion[t](logits[LOGITS[t]].float(), batch[LABELS[t]]) for t in TASKS)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -54,7 +55,7 @@ def test_features_are_those_of_one_process(launched, tmp_path):
 def test_each_thing_is_printed_once(launched):
     _, _, printed = launched
     assert printed.count("train: 21 utterances, 0 clips left out") == 1
-    assert printed.count("test on 7 utterances") == 2  # two trainings
+    assert printed.count("test on 7 utterances") == 4  # trainings
 
 
 def test_metrics_are_those_of_one_process(launched):
@@ -64,6 +65,18 @@ def test_metrics_are_those_of_one_process(launched):
     one = experiment.evaluate(out / "whole", data, "train", out / "features", num_workers=0)
     assert two["n"] == 21
     assert two == json.loads(json.dumps(one))
+
+
+@pytest.mark.parametrize("name", ["turns", "words"])
+def test_no_utterance_of_a_dialogue_is_lost(launched, name):
+    """Batches of dialogues differ in size; all of them have to be dealt out."""
+    data, out, _ = launched
+    two = json.loads((out / f"{name}.json").read_text())
+    one = experiment.evaluate(out / name, data, "train", out / "features", num_workers=0)
+    assert two["n"] == one["n"] == 21
+    assert two["emotion"]["confusion"] == json.loads(json.dumps(one))["emotion"]["confusion"]
+    predictions = pd.read_csv(out / name / "predictions.csv")
+    assert len(predictions) == 7 and predictions.notna().all(axis=None)
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(launched):

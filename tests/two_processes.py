@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from mmsa_lib import cli, experiment, processes
+from mmsa_lib.runs import write_json
 from mmsa_lib.trainer import MultimodalTrainer
 
 
@@ -36,5 +37,13 @@ with suppress(Stopped):
 MultimodalTrainer._checkpoint = checkpoint
 torch.manual_seed(99)  # another launch begins with other random numbers
 mmsa(*train, out / "cut")
+context = ("--data", data, "--workers", 0, "--modalities", "text", "--features", out / "features", "--batch-size", 4)
+context = ("train", *context, "--epochs", 1, "--context", 2, "--run")
+mmsa(*context, out / "turns")
+mmsa(*context, out / "words", "--finetune", "text", "--context-reader", "text")
+for name in ("turns", "words"):
+    result = experiment.evaluate(out / name, data, "train", out / "features", num_workers=0)
+    if processes.this_process().is_main_process:
+        write_json(out / f"{name}.json", result)
 mmsa("evaluate", "--run", out / "whole", "--data", data, "--features", out / "features", "--split", "train", "--json")
 processes.leave()
