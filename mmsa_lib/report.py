@@ -3,6 +3,7 @@
 Every number comes from `mmsa_lib.evaluation.assess`; the same numbers lie beside the page as JSON.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def write(reading: Reading, found: Mapping, destination: str | Path) -> Path:
     `destination` ending in `.html` or `.htm` is the page itself, any other is a folder for `report.html`.
     """
     path = page_path(destination)
-
+    check_free(path)
     try:
         write_text(path, build(reading, found, path.parent))
         write_json(path.with_suffix(".json"), jsonable(found))
@@ -39,6 +40,19 @@ def write(reading: Reading, found: Mapping, destination: str | Path) -> Path:
 def page_path(destination: str | Path) -> Path:
     path = Path(destination)
     return path if path.suffix.lower() in (".html", ".htm") and not path.is_dir() else path / "report.html"
+
+
+def check_free(destination: str | Path) -> None:
+    """Raise DataError where the page's JSON would take the place of a file that is no earlier report."""
+    beside = page_path(destination).with_suffix(".json")
+    if not beside.is_file():
+        return
+    try:
+        earlier = json.loads(beside.read_text(encoding="utf-8"))
+    except ValueError:
+        earlier = None
+    if not (isinstance(earlier, dict) and {"comparison", "calibration"} <= set(earlier)):
+        raise DataError(f"{beside}: is there and no earlier report; choose another name for the page")
 
 
 def jsonable(value: object) -> object:

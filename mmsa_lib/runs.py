@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmsa_lib import __version__
 from mmsa_lib.errors import DataError
+from mmsa_lib.files import write_text, written_whole
 from mmsa_lib.metrics import TASKS
 from mmsa_lib.model import WEIGHTS_NAME, MultimodalSentimentModel
 from mmsa_lib.presets import Preset
@@ -31,6 +32,8 @@ def load_run(run_dir: str | Path) -> tuple[Preset, MultimodalSentimentModel]:
     settings = read_run(run_dir)
     if settings is None or not (run_dir / WEIGHTS_NAME).is_file():
         raise DataError(f"{run_dir}: no trained model there; make one with `mmsa train --run {run_dir}`")
+    if not (run_dir / "config.json").is_file():
+        raise DataError(f"{run_dir}: config.json is missing; train again")
     try:
         return preset_from_json(settings["preset"]), MultimodalSentimentModel.from_pretrained(str(run_dir))
     except (ValueError, TypeError, AttributeError) as error:  # of run.json or config.json
@@ -66,6 +69,8 @@ def open_run(run_dir: Path, preset: Preset, data: str | Path, restart: bool) -> 
     }
     earlier = read_run(run_dir)
     trained = any((run_dir / name).is_file() for name in (CHECKPOINT, WEIGHTS_NAME))
+    if earlier is None and trained:
+        raise DataError(f"{run_dir}: holds a model that `mmsa train` did not make; choose another --run")
     if earlier is not None and trained and not restart:
         changed = [k for k, v in settings["preset"].items() if earlier["preset"].get(k) != v]
         changed += ["data"] if earlier.get("data") != settings["data"] else []
@@ -90,10 +95,7 @@ def mark_finished(run_dir: Path) -> None:
 
 def write_json(path: Path, value: dict) -> None:
     """Write under another name, then rename: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=1) + "\n")
-    temporary.replace(path)
+    write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def write_predictions(path: Path, table: pd.DataFrame, outputs: dict[str, Tensor]) -> None:
@@ -104,5 +106,5 @@ def write_predictions(path: Path, table: pd.DataFrame, outputs: dict[str, Tensor
     for task, names in TASKS.items():
         probabilities = outputs[LOGITS[task]].softmax(dim=1).numpy()
         columns = columns.join(pd.DataFrame(probabilities, columns=[f"{task}_{name}" for name in names]))
-    columns.to_csv(path.with_suffix(".tmp"), index=False, float_format="%.6f")
-    path.with_suffix(".tmp").replace(path)
+    with written_whole(path) as temporary:
+        columns.to_csv(temporary, index=False, float_format="%.6f")

@@ -12,12 +12,15 @@ import math
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from mmsa_lib.errors import DataError
 
 CHUNK_SIZES = {"text": 512, "video": 64, "audio": 64}
 
@@ -76,10 +79,9 @@ class Shards:
         self.written.add(path)
         self._manifest(modality).unlink(missing_ok=True)
         kept = {str(row): t.contiguous().cpu() for row, t in zip(rows, tensors, strict=True) if t is not None}
-        temporary = _temporary(path)
         known = {"errors": json.dumps(errors)} | ({} if patience == math.inf else {"patience": str(patience)})
-        save_file(kept, temporary, metadata=known)
-        _put_in_place(temporary, path)
+        with _written(path) as temporary:
+            save_file(kept, temporary, metadata=known)
 
     def write_manifests(self) -> None:
         """Per modality, `SPLIT-DIGEST.json`: the recipe, and the files of the split in the order of its rows."""
@@ -94,9 +96,8 @@ class Shards:
                     files[-1]["kept"] = len(file.keys())
                     left_out |= json.loads(file.metadata()["errors"])
             manifest = {"modality": modality, "recipe": recipe, "split": self.split, "rows": self.rows}
-            temporary = _temporary(path)
-            temporary.write_text(json.dumps(manifest | {"files": files, "left_out": left_out}, indent=1) + "\n")
-            _put_in_place(temporary, path)
+            with _written(path) as temporary:
+                temporary.write_text(json.dumps(manifest | {"files": files, "left_out": left_out}, indent=1) + "\n")
 
     def _manifest(self, modality: str) -> Path:
         return self.home(modality) / f"{self.split}-{digest(self.sources[modality])}.json"
@@ -150,10 +151,19 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.tmp")
 
 
-def _put_in_place(temporary: Path, path: Path) -> None:
-    with open(temporary, "r+b") as file:  # Windows syncs only what may be written
-        os.fsync(file.fileno())  # a power failure must not leave the name without the content
-    temporary.replace(path)
+@contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    """Another name to write under, then put in place; if the disk is full, nothing is left of it."""
+    temporary = _temporary(path)
+    try:
+        yield temporary
+        with open(temporary, "r+b") as file:  # Windows syncs only what may be written
+            os.fsync(file.fileno())  # a power failure must not leave the name without the content
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: cannot be written ({error})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:

@@ -180,6 +180,8 @@ def recognise(model: "WhisperModel", stretches: Iterable[Stretch], language: str
     Without `language` (a code such as `en`) a model of many languages finds it out anew for each go.
     Raises DataError for a code it does not know.
     """
+    if language not in (None, "en") and not model.model.is_multilingual:
+        raise DataError(f"--language: this recogniser knows English only, not {language!r}; take another, such as base")
     if language is not None and model.model.is_multilingual and language not in model.supported_languages:
         raise DataError(f"--language: {language!r} is not a code the recogniser knows, such as en, de or fr")
     pack: list[Stretch] = []

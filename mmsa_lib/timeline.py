@@ -14,10 +14,12 @@ import numpy as np
 from matplotlib.colors import to_rgba
 
 from mmsa_lib import page, plots
+from mmsa_lib.errors import DataError
 from mmsa_lib.files import write_text
 from mmsa_lib.inference import Reading, Utterance
 from mmsa_lib.labels import EMOTIONS, SENTIMENTS
 
+SUFFIXES = ("json", "vtt", "srt", "html", "png")  # of what `save` writes
 MOST_INLINE = 30_000_000  # bytes of a video that a page holds itself; it refers to a larger one
 _KINDS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm", ".mkv": "video/webm"}
 _KINDS |= {".wav": "audio/wav", ".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".ogg": "audio/ogg", ".flac": "audio/flac"}
@@ -34,6 +36,7 @@ def save(reading: Reading, folder: str | Path, video: str | Path | None = None) 
     `video` is the file that was read; the page plays it, from inside itself if it is not too large.
     """
     folder, stem = Path(folder), Path(reading.video).stem or "video"
+    check_free(folder, reading.video)
     texts = {
         "json": json.dumps(reading.to_json(), indent=1, ensure_ascii=False) + "\n",
         "vtt": to_vtt(reading.utterances),
@@ -42,6 +45,18 @@ def save(reading: Reading, folder: str | Path, video: str | Path | None = None) 
     }
     paths = [write_text(folder / f"{stem}.{suffix}", text, errors="replace") for suffix, text in texts.items()]
     return [*paths, plots.save(picture(reading), folder / f"{stem}.png")]
+
+
+def check_free(folder: str | Path, video: str | Path) -> None:
+    """Raise DataError where `save` would replace files that are not those of an earlier reading."""
+    paths = [Path(folder) / f"{Path(video).stem or 'video'}.{suffix}" for suffix in SUFFIXES]
+    there = [path for path in paths if path.exists()]
+    try:
+        earlier = json.loads(paths[0].read_text(encoding="utf-8")) if paths[0] in there else None
+    except ValueError:
+        earlier = None
+    if there and not (isinstance(earlier, dict) and {"video", "utterances"} <= set(earlier)):
+        raise DataError(f"{there[0]}: is there and not of an earlier reading; choose another folder")
 
 
 # ------------------------------------------------------------------------------------------ subtitles
@@ -151,8 +166,9 @@ def to_html(reading: Reading, playing: tuple[str, str] | None = None) -> str:
 
     `playing` is what `source` returns; without it a slider moves through time.
     """
+    hours = 0 if reading.utterances and _end(reading.utterances[-1]) >= 3600 else 3  # else they are not shown
     rows = "".join(
-        f'<tr data-at="{u.start:.3f}"><td><button>{_clock(u.start, ".")[3:-2]}</button></td>'
+        f'<tr data-at="{u.start:.3f}"><td><button>{_clock(u.start, ".")[hours:-2]}</button></td>'
         f"<td>{escape(_line(u.text)) or '–'}</td><td>{escape(_answer(u)[1:-1])}</td>"
         f"<td>{', '.join(u.modalities)}</td></tr>"
         for u in reading.utterances

@@ -25,6 +25,7 @@ from mmsa_lib.averaging import WeightAverage
 from mmsa_lib.class_weights import compute_class_weights
 from mmsa_lib.dataset import MODEL_INPUTS, DialogueBatchSampler
 from mmsa_lib.errors import DataError, TrainingError
+from mmsa_lib.files import written_whole
 from mmsa_lib.metrics import TASKS, classification_metrics
 from mmsa_lib.model import MultimodalSentimentModel
 
@@ -130,6 +131,7 @@ class MultimodalTrainer:
         self.epoch = 0
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"score": -math.inf, "epoch": None, "state": None}
+        self.last: dict[str, Tensor] | None = None  # weights from which another call of `fit` goes on
 
     @property
     def unwrapped(self) -> MultimodalSentimentModel:
@@ -250,6 +252,10 @@ class MultimodalTrainer:
         With a run directory it first goes on from what an earlier, interrupted call left there
         (`resume=False` starts over).
         """
+        if self.last is not None:  # an earlier call left the best epoch's weights in the model
+            if not resume:
+                raise TrainingError("resume=False: this trainer has trained already; a new one starts over")
+            self.unwrapped.load_trained_state(self.last)
         accumulate = self.accelerator.gradient_accumulation_steps
         self.total_steps = epochs * math.ceil(len(self.train_loader) / accumulate)
         if self.run_dir is not None and resume:
@@ -263,6 +269,7 @@ class MultimodalTrainer:
                 events.write(row)
                 self._checkpoint()
         if self.best["state"] is not None:
+            self.last = _copied(self.unwrapped.trained_state())
             self.unwrapped.load_trained_state(self.best["state"])
         return pd.DataFrame(self.history)
 
@@ -289,8 +296,7 @@ class MultimodalTrainer:
         score = -row["val_loss_total"] if self.selection == "loss" else row[f"val_{self.selection}"]
         if score > self.best["score"]:
             with self._averaged():
-                state = {k: v.detach().cpu().clone() for k, v in self.unwrapped.trained_state().items()}
-            self.best = {"score": score, "epoch": self.epoch, "state": state}
+                self.best = {"score": score, "epoch": self.epoch, "state": _copied(self.unwrapped.trained_state())}
 
     def _averaged(self) -> AbstractContextManager[None]:
         """The model with its averaged weights, if they are kept."""
@@ -324,12 +330,10 @@ class MultimodalTrainer:
             "rng": rng,
             "cuda_rng": cuda_rng,
         }
-        temporary = self.run_dir / f"{CHECKPOINT}.tmp"
-        torch.save(state, temporary)
-        temporary.replace(self.run_dir / CHECKPOINT)
-        history = self.run_dir / HISTORY
-        pd.DataFrame(self.history).to_csv(history.with_suffix(".tmp"), index=False)
-        history.with_suffix(".tmp").replace(history)
+        with written_whole(self.run_dir / CHECKPOINT) as temporary:
+            torch.save(state, temporary)
+        with written_whole(self.run_dir / HISTORY) as temporary:
+            pd.DataFrame(self.history).to_csv(temporary, index=False)
 
     def _resume(self) -> None:
         path = self.run_dir / CHECKPOINT
@@ -410,6 +414,10 @@ def _judged(logits: Mapping[str, Tensor], batch: Mapping[str, Any]) -> tuple[Map
         return logits, batch
     told = {name: batch[name][rows] for name in (*LABELS.values(), "row") if name in batch}
     return {name: tensor[rows] for name, tensor in logits.items()}, told
+
+
+def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
 
 def _concatenate(outputs: list[dict[str, Tensor]], several_processes: bool = False) -> dict[str, Tensor]:

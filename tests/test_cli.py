@@ -123,6 +123,18 @@ class TestBadInput:
             (["--epochs", "zero"], "--epochs"),
             (["--epochs", "0"], "--epochs"),
             (["--bogus"], "--bogus"),
+            (["--seed", "9" * 20], "--seed"),
+            (["--prior-correction", "0.5"], "--prior-correction: does nothing without --class-weights"),
+            (["--backbone-learning-rate", "1e-5"], "without --finetune"),
+            (["--context-reader", "gru"], "--context-reader: does nothing without --context"),
+            (["--excerpt", "4"], "--excerpt"),
+            (["--modalities", "text", "--linear-mel"], "--linear-mel: does nothing without audio"),
+            (["--modalities", "text", "--audio-channels", "8"], "--audio-channels"),
+            (["--modalities", "text", "--video-backbone", "r3d_18"], "--video-backbone"),
+            (["--modalities", "audio", "--pooling", "cls"], "--pooling"),
+            (["--modalities", "text", "--finetune", "video"], "--finetune: video is not among the modalities (text)"),
+            (["--from-scratch", "audio"], "--from-scratch: audio has no backbone"),
+            (["--schedule", "linear", "--patience", "3"], "--patience"),
         ],
     )
     def test_wrong_options_are_one_line(self, here, tmp_path, words, said):
@@ -157,6 +169,13 @@ class TestEvaluate:
             assert {"accuracy", "weighted_f1", "macro_f1", "per_class"} <= set(result[task])
         saved = json.loads((trained[0] / "metrics.json").read_text())
         assert result["emotion"]["weighted_f1"] == saved["emotion"]["weighted_f1"]
+
+    def test_a_report_leaves_the_run_as_it_is(self, trained, damaged_world, here):
+        before = (trained[0] / "run.json").read_bytes()
+        page = trained[0] / "run.html"
+        status, _, error = here("evaluate", "--run", trained[0], "--data", damaged_world, "--report", page)
+        assert status == 2 and is_one_line(error) and "run.json" in error
+        assert (trained[0] / "run.json").read_bytes() == before and not page.exists()
 
     def test_hiding_a_modality_and_another_split(self, trained, damaged_world, here):
         common = ("evaluate", "--run", trained[0], "--data", damaged_world, "--split", "train", "--without")
@@ -204,6 +223,19 @@ class TestPredict:
         clip = encode(tmp_path / "film.mp4", counting_frames(10), tone(0.5))
         status, _, error = here("predict", clip, "--run", trained[0], "--recogniser", "large-v3")
         assert status == 2 and is_one_line(error) and "large-v3" in error
+
+    def test_options_that_contradict_each_other_are_one_line(self, trained, tmp_path, here):
+        clip = encode(tmp_path / "film.mp4", counting_frames(10), tone(0.5))
+        for words in (("--text", "hi", "--language", "de"), ("--text", "hi", "--recogniser", "base")):
+            status, _, error = here("predict", clip, "--run", trained[0], *words)
+            assert status == 2 and is_one_line(error) and "--text" in error
+
+    def test_what_others_have_written_stays(self, trained, tmp_path, here):
+        clip = encode(tmp_path / "film.mp4", counting_frames(10), tone(0.5))
+        (tmp_path / "film.srt").write_text("by hand")
+        status, _, error = here("predict", clip, "--run", trained[0], "--text", "hi", "--out", tmp_path)
+        assert status == 2 and is_one_line(error) and "film.srt" in error
+        assert (tmp_path / "film.srt").read_text() == "by hand" and not (tmp_path / "film.json").exists()
 
     @pytest.mark.parametrize("content", [b"", b"not a film" * 100, None])
     def test_what_is_no_clip_is_one_line(self, trained, tmp_path, here, content):

@@ -34,6 +34,10 @@ def test_samples_for_the_picture_are_spread_and_damaged_clips_left_out(tmp_path)
     np.testing.assert_allclose(samples[0]["emotion_probs"], 1 / 7, rtol=1e-6)
     (root / "output_repeated_splits_test" / "dia0_utt3.mp4").write_bytes(b"")
     assert [s["emotion"] for s in experiment.strip_samples(table, outputs, count=3)] == ["disgust", "sadness"]
+    left_out = {"dia1_utt2.mp4": "it crashed the decoder"}
+    assert "dia1_utt2.mp4" in [clip.name for clip in table["clip"]]
+    spared = [s["emotion"] for s in experiment.strip_samples(table, outputs, count=7, left_out=left_out)]
+    assert "surprise" not in spared and len(spared) == 5
     table["clip"] = None
     assert experiment.strip_samples(table, outputs) == []
 
@@ -82,6 +86,35 @@ def test_a_damaged_run_is_an_error_that_names_it(tmp_path, name):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=str(tmp_path)):
             load_run(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(DataError, match=str(tmp_path)):
+        load_run(tmp_path)
+
+
+def test_weights_of_another_size_are_an_error_that_names_one(tmp_path):
+    write_run(tmp_path, modalities=("audio",))
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"audio_channels": [8, 8, 8]}))
+    with pytest.raises(DataError, match=r"do not fit this model"):
+        load_run(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config | {"audio_channels": [8] * 4}))
+    with pytest.raises(DataError, match=r"of another size: encoders.audio"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_model_that_others_have_made_stays(tmp_path, restart):
+    experiment.build_model(replace(PRESETS["mini"], modalities=("audio",))).save_pretrained(tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(DataError, match="did not make"):
+        open_run(tmp_path, PRESETS["mini"], "data", restart)
+    assert (tmp_path / "model.safetensors").read_bytes() == before and not (tmp_path / "run.json").exists()
+
+
+def test_hiding_what_the_model_does_not_read_is_an_error(tmp_path):
+    write_run(tmp_path, modalities=("audio",))
+    with pytest.raises(DataError, match=r"without text, video: .* does not read that anyway, only audio"):
+        experiment.evaluate(tmp_path, tmp_path, "test", tmp_path, without=["text", "video"])
 
 
 def test_a_report_needs_the_clips_of_its_own_split_alone(tmp_path):

@@ -6,15 +6,17 @@ import platform
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from decoders import decode_by_name
+from safetensors import SafetensorError
 from worlds import write_world
 
 from mmsa_lib import MELDDataset, MultimodalSentimentModel, features, shards
 from mmsa_lib.backbones import fingerprint
 from mmsa_lib.dataset import MODEL_INPUTS, make_loader
-from mmsa_lib.errors import MediaError
+from mmsa_lib.errors import DataError, MediaError
 from mmsa_lib.features import extract, fill
 from mmsa_lib.preprocess import MelSpec
 
@@ -248,3 +250,25 @@ def test_what_took_too_long_is_tried_again_when_it_may_take_longer(tmp_path, sec
     assert kept.missing("audio", seconds) == []  # not by the same process
     later = shards.Shards(tmp_path, "dev", {"audio": {}}, {"audio": ["clip"]})
     assert later.missing("audio", seconds) == [range(1)] * again
+
+
+def test_a_full_disk_names_the_file_and_leaves_nothing(model, world, tmp_path, monkeypatch):
+    def fills_up(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise SafetensorError("I/O error: File too large")
+
+    monkeypatch.setattr(shards, "save_file", fills_up)
+    with pytest.raises(DataError, match=r"text.*cannot be written \(I/O error"):
+        extract(MELDDataset(world, "dev", modalities=("text",)), model, tmp_path)
+    assert files(tmp_path) == {}
+
+
+def test_an_utterance_without_words_has_no_text(model, tmp_path):
+    root = write_world(tmp_path / "data", {"dev": 7}, clips=False)
+    table = pd.read_csv(root / "dev_sent_emo.csv")
+    table.loc[2, "Utterance"] = " "
+    table.to_csv(root / "dev_sent_emo.csv", index=False)
+    dataset = MELDDataset(root, "dev", modalities=("text",), speaker_names=True)
+    assert [dataset.tokens(i) is None for i in range(7)] == [i == 2 for i in range(7)]
+    kept = extract(dataset, model, tmp_path / "features")["text"]
+    assert [vector is None for vector in kept] == [i == 2 for i in range(7)]

@@ -178,3 +178,10 @@ class TestRecognise:
         assert model.asked == [None, "nl"]
         with pytest.raises(DataError, match="--language: 'dutch'"):
             list(speech.recognise(model, stretches(1, 2.0), language="dutch"))
+
+    def test_one_that_knows_english_only_says_so(self):
+        model = FalseModel([(" Hello", 0, 1, 0.9)])
+        model.model = SimpleNamespace(is_multilingual=False)
+        assert len(list(speech.recognise(model, stretches(1, 2.0), language="en"))) == 1
+        with pytest.raises(DataError, match="English only, not 'de'"):
+            list(speech.recognise(model, stretches(1, 2.0), language="de"))

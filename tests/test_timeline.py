@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from mmsa_lib import timeline
+from mmsa_lib.errors import DataError
 from mmsa_lib.inference import Reading, Utterance
 from mmsa_lib.labels import EMOTIONS, SENTIMENTS
 
@@ -104,3 +105,22 @@ def test_a_page_finds_a_file_of_any_name(tmp_path, monkeypatch, name):
     (tmp_path / name).write_bytes(b"x")
     address, _ = timeline.source(tmp_path / name, tmp_path)
     assert urlsplit(address).scheme == "" and unquote(urlsplit(address).path) == name
+
+
+def test_another_reading_is_replaced_but_nothing_else(reading, tmp_path):
+    paths = timeline.save(reading, tmp_path)
+    assert timeline.save(reading, tmp_path) == paths
+    paths[0].write_text('{"preset": {}}')
+    with pytest.raises(DataError, match="not of an earlier reading"):
+        timeline.save(reading, tmp_path)
+    assert paths[0].read_text() == '{"preset": {}}'
+
+
+def test_hours_are_shown_where_there_are_any(reading):
+    assert re.findall(r"<button>(.*?)</button>", timeline.to_html(reading)) == [
+        "00:00:00.5",
+        "01:00:01.0",
+        "01:00:05.0",
+    ]
+    short = Reading("film.mp4", 60.0, reading.utterances[:1])
+    assert re.findall(r"<button>(.*?)</button>", timeline.to_html(short)) == ["00:00.5"]

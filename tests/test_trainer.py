@@ -1,6 +1,7 @@
 """The trainer: its loss against formulas, its metrics against the whole split, resume against no interruption."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -346,3 +347,26 @@ def test_no_utterances_is_a_clear_error(datasets):
     assert math.isfinite(t.evaluate(t.val_loader)[0]["total"])
     with pytest.raises(DataError, match="no utterance"):
         t.evaluate(DataLoader([], collate_fn=t.val_loader.collate_fn))
+
+
+def test_a_second_call_goes_on_where_the_first_one_stopped(datasets):
+    """Not from the best epoch's weights, which the first call left in the model."""
+    whole, halved = trainer(datasets, learning_rate=3e-3), trainer(datasets, learning_rate=3e-3)
+    torch.manual_seed(1)
+    expected = whole.fit(5)
+    torch.manual_seed(1)
+    assert halved.fit(3)["val_loss_total"].idxmin() < 2  # the best was not the last, so there is something to see
+    torch.testing.assert_close(torch.tensor(halved.fit(5).to_numpy()), torch.tensor(expected.to_numpy()))
+    with pytest.raises(TrainingError, match="trained already"):
+        halved.fit(6, resume=False)
+
+
+def test_a_full_disk_names_the_file_and_leaves_nothing(datasets, tmp_path, monkeypatch):
+    def fills_up(state, path):
+        Path(path).write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc:672]")
+
+    monkeypatch.setattr(torch, "save", fills_up)
+    with pytest.raises(DataError, match=r"checkpoint\.pt: cannot be written"):
+        trainer(datasets, run_dir=tmp_path).fit(1)
+    assert not [path for path in tmp_path.rglob("*") if "checkpoint" in path.name]
