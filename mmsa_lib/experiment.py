@@ -2,7 +2,9 @@
 
 import json
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from mmsa_lib.processes import accelerator, this_process
 from mmsa_lib.runs import (
     METRICS_FILE,
     PREDICTIONS_FILE,
+    alone_in,
     load_run,
     mark_finished,
     open_run,
@@ -143,19 +146,33 @@ def train(
     A run that was interrupted goes on; one with other settings is refused unless `restart`. Returns
     the report of the test split, as in `metrics.json`. Of several processes, the main one writes.
     """
-    started, process = time.perf_counter(), this_process()
     run_dir = Path(run_dir)
     tables = {split: read_table(preset, data, split) for split in ("train", "dev", "test")}
     torch.manual_seed(preset.seed)
     model = build_model(preset)
-    if process.is_main_process:
-        open_run(run_dir, preset, data, restart)
+    with ExitStack() as alone:
+        if this_process().is_main_process:
+            alone.enter_context(alone_in(run_dir))
+            open_run(run_dir, preset, data, restart)
+        make = partial(build_dataset, preset, model, features=features, num_workers=num_workers)
+        return _train(preset, data, run_dir, model, tables, make, progress)
+
+
+def _train(
+    preset: Preset,
+    data: str | Path,
+    run_dir: Path,
+    model: MultimodalSentimentModel,
+    tables: dict[str, pd.DataFrame],
+    make: Callable[..., MELDDataset],
+    progress: bool,
+) -> dict:
+    """Train in a run directory that is open for this training alone; `make` gives the data set of a table."""
+    started, process = time.perf_counter(), this_process()
     process.wait_for_everyone()
     if not process.is_main_process:
         torch.manual_seed(preset.seed + 1000 * process.process_index)  # another dropout than the main process
-    datasets = {
-        split: build_dataset(preset, model, table, features, num_workers=num_workers) for split, table in tables.items()
-    }
+    datasets = {split: make(table=table) for split, table in tables.items()}
     extracted = time.perf_counter()
     trainer = build_trainer(preset, model, datasets, run_dir, progress)
     history = trainer.fit(preset.epochs)

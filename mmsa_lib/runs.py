@@ -2,12 +2,15 @@
 
 import json
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from mmsa_lib import __version__
@@ -19,6 +22,7 @@ from mmsa_lib.presets import Preset
 from mmsa_lib.trainer import CHECKPOINT, HISTORY, LOGITS
 
 RUN_FILE, METRICS_FILE, PREDICTIONS_FILE = "run.json", "metrics.json", "predictions.csv"
+LOCK_FILE = ".lock"
 
 
 def features_folder(run_dir: str | Path) -> Path:
@@ -56,6 +60,21 @@ def read_run(run_dir: Path) -> dict | None:
     if not isinstance(settings, dict) or not isinstance(settings.get("preset"), dict):
         raise DataError(f"{path}: not written by `mmsa train`")
     return settings
+
+
+@contextmanager
+def alone_in(run_dir: Path) -> Iterator[None]:
+    """Keep a run directory for this training; whatever ends the process gives it back."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run_dir / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DataError(f"{run_dir}: another training is at work there; choose another --run") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def open_run(run_dir: Path, preset: Preset, data: str | Path, restart: bool) -> None:

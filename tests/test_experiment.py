@@ -15,7 +15,7 @@ from mmsa_lib.errors import DataError
 from mmsa_lib.evaluation import assess, read_run
 from mmsa_lib.meld import load_split
 from mmsa_lib.presets import PRESETS
-from mmsa_lib.runs import load_run, open_run
+from mmsa_lib.runs import alone_in, load_run, open_run
 
 
 def test_only_made_data_know_their_ceiling(tmp_path):
@@ -109,6 +109,16 @@ def test_a_model_that_others_have_made_stays(tmp_path, restart):
     with pytest.raises(DataError, match="did not make"):
         open_run(tmp_path, PRESETS["mini"], "data", restart)
     assert (tmp_path / "model.safetensors").read_bytes() == before and not (tmp_path / "run.json").exists()
+
+
+def test_one_training_at_a_time_in_a_run_directory(tmp_path):
+    preset = replace(PRESETS["mini"], modalities=("text",))
+    root = write_world(tmp_path / "data", clips=False)
+    with alone_in(tmp_path / "run"), pytest.raises(DataError, match="another training is at work"):
+        experiment.train(preset, root, tmp_path / "run", tmp_path / "features")
+    assert [path.name for path in (tmp_path / "run").iterdir()] in ([], [".lock"])
+    with alone_in(tmp_path / "run"):  # it was given back
+        pass
 
 
 def test_hiding_what_the_model_does_not_read_is_an_error(tmp_path):
