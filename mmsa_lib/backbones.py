@@ -4,6 +4,7 @@ A backbone that cannot be had is a `BackboneError` that says what to do, never a
 """
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,11 +24,14 @@ from mmsa_lib.errors import BackboneError
 from mmsa_lib.files import digest
 
 if TYPE_CHECKING:  # else imported where it is used: two seconds that who reads no text need not wait
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 MINILM = "all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 R3D_MINI_WEIGHTS = Path(__file__).parent / "weights" / "r3d_mini.safetensors"
+# Families, by a part of their type's name, whose tables of positions begin to count behind the padding's number.
+_COUNT_BEHIND_PADDING = ("roberta", "camembert", "data2vec-text", "ibert", "lilt", "longformer", "luke")
+_COUNT_BEHIND_PADDING += ("layoutlmv3", "markuplm", "mpnet", "xmod")
 
 
 # --------------------------------------------------------------------------------------------- text
@@ -85,15 +89,32 @@ def _from_transformers(loader: str, name: str):
 def load_text_backbone(name: str, pretrained: bool = True) -> "PreTrainedModel":
     """A Hugging Face encoder in eval mode; `pretrained=False` keeps the shape with random weights."""
     if pretrained:
-        return _from_transformers("AutoModel", name).float().eval()  # some are kept in half precision
-    from transformers import AutoModel
+        model = _from_transformers("AutoModel", name)
+    else:
+        from transformers import AutoModel
 
-    return AutoModel.from_config(_from_transformers("AutoConfig", name)).float().eval()
+        model = AutoModel.from_config(_from_transformers("AutoConfig", name))
+    if not hasattr(model.config, "hidden_size"):
+        raise BackboneError(f"text backbone {name!r} is no encoder of text: its configuration names no hidden_size")
+    return model.float().eval()  # some are kept in half precision
+
+
+def most_tokens(config: "PretrainedConfig") -> float:
+    """How many tokens a text backbone can read at once, infinity where its configuration sets no end."""
+    positions = getattr(config, "max_position_embeddings", None) or -1  # XLNet says -1, T5 nothing
+    if positions < 0:
+        return math.inf
+    if any(family in config.model_type for family in _COUNT_BEHIND_PADDING):
+        positions -= (config.pad_token_id or 0) + 1
+    return positions
 
 
 @cache
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
-    return _from_transformers("AutoTokenizer", name)
+    """The tokenizer of a text backbone; its `model_max_length` is never more than the backbone can read."""
+    tokenizer = _from_transformers("AutoTokenizer", name)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, most_tokens(_from_transformers("AutoConfig", name)))
+    return tokenizer
 
 
 # -------------------------------------------------------------------------------------------- video

@@ -18,7 +18,10 @@ def relative(path: str | os.PathLike, root: str | os.PathLike) -> str:
 
 
 def to_lines(sums: Mapping[str, str]) -> str:
-    """Digests by name -> the content of `SHA256SUMS`."""
+    """Digests by name -> the content of `SHA256SUMS`. Raises DataError for a name that does not fit on a line."""
+    for name in sums:
+        if "\n" in name or "\r" in name:
+            raise DataError(f"{name!r}: a name with a line break cannot stand in {SUMS_FILE}; rename the file")
     return "".join(f"{found}  {name}\n" for name, found in sums.items())
 
 
@@ -30,9 +33,10 @@ def read_sums(root: str | os.PathLike) -> dict[str, str] | None:
     path = Path(root) / SUMS_FILE
     if not path.is_file():
         return None
+    lines = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")  # other line ends may be part of a name
     sums = {}
-    for number, line in enumerate(path.read_bytes().decode("utf-8", "surrogateescape").splitlines(), start=1):
-        found = _LINE.fullmatch(line)
+    for number, line in enumerate(lines if lines[-1] else lines[:-1], start=1):
+        found = _LINE.fullmatch(line.removesuffix("\r"))
         if found is None:
             raise DataError(
                 f"{path}: line {number} is not a SHA-256, two spaces and a name; delete or restore the file"

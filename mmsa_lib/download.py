@@ -22,7 +22,7 @@ from typing import BinaryIO
 from tqdm.auto import tqdm
 
 from mmsa_lib.errors import DataError
-from mmsa_lib.unpacking import FOLDERS, Unpacked, unpack
+from mmsa_lib.unpacking import FOLDERS, Unpacked, count_clips, unpack
 
 
 @dataclass(frozen=True)
@@ -90,33 +90,42 @@ def download(
 ) -> Unpacked | None:
     """Bring MELD into `folder`: its three tables and, unless `annotations_only`, its clips.
 
-    What is there already is not fetched again, and a transfer that was cut off goes on where it stopped. Returns
-    what was unpacked, None if nothing was. Raises DataError for an unknown mirror, too little room, no mirror that
+    What is there already is not fetched again, and a transfer that was cut off goes on where it stopped. With
+    `delete_archive` the archive goes once its clips are there, be it now or since an earlier call. Returns what was
+    unpacked, None if nothing was. Raises DataError for an unknown mirror, too little room, no mirror that
     answers, or content that is not MELD's.
     """
     known = {name for source in (*annotations, archive) for name in source.urls}
     if mirror is not None and mirror not in known:
         raise DataError(f"--mirror: {mirror!r} is not one of {', '.join(sorted(known))}")
     folder = Path(folder)
-    clips_wanted = not annotations_only and not _is_unpacked(folder, archive)
+    clips_there = _is_unpacked(folder, archive)
+    clips_wanted = not annotations_only and not clips_there
+    unpacked = None
     with _disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _check_room(folder, annotations, archive if clips_wanted else None)
         for source in annotations:
             fetch(source, folder, mirror=mirror, patience=patience, progress=False)
-        if not clips_wanted:
-            return None
-        path = fetch(archive, folder, mirror=mirror, patience=patience, progress=progress)
-        unpacked = unpack(path, folder, progress=progress)
-        found = unpacked.written + unpacked.kept
-        if not found:
-            raise DataError(f"{path}: holds no clips of MELD")
-        if hasattr(os, "sync"):
-            os.sync()  # the marker must not outlive the clips when the power fails
-        marker = {"archive": archive.name, "sha256": archive.sha256, "clips": dict(sorted(found.items()))}
-        _write_whole(folder / MARKER, json.dumps(marker, indent=1).encode())
-        if delete_archive:
+        if clips_wanted:
+            path = fetch(archive, folder, mirror=mirror, patience=patience, progress=progress)
+            unpacked = _unpack_all(path, archive, progress)
+        path = folder / archive.name
+        if delete_archive and (clips_there or clips_wanted) and _size(path) == archive.size:  # else it is another file
             path.unlink()
+    return unpacked
+
+
+def _unpack_all(path: Path, archive: Source, progress: bool) -> Unpacked:
+    """Unpack the archive beside itself, and leave a marker that says so."""
+    unpacked = unpack(path, path.parent, progress=progress)
+    found = unpacked.written + unpacked.kept
+    if not found:
+        raise DataError(f"{path}: holds no clips of MELD")
+    if hasattr(os, "sync"):
+        os.sync()  # the marker must not outlive the clips when the power fails
+    marker = {"archive": archive.name, "sha256": archive.sha256, "clips": dict(sorted(found.items()))}
+    _write_whole(path.with_name(MARKER), json.dumps(marker, indent=1).encode())
     return unpacked
 
 
@@ -124,7 +133,7 @@ def _is_unpacked(folder: Path, archive: Source) -> bool:
     """Whether the archive was unpacked here to the end, and no clip has vanished since."""
     try:
         marker = json.loads((folder / MARKER).read_text())
-        complete = all(len(os.listdir(folder / name)) >= number for name, number in marker["clips"].items())
+        complete = all(count_clips(folder / name) >= number for name, number in marker["clips"].items())
         return complete and marker["sha256"] == archive.sha256
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -4,13 +4,15 @@ A frozen backbone stays in eval mode whatever `train()` says, runs without gradi
 parameter that asks for one. Derived in notebooks 02 (text), 03 (video) and 04 (audio).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
 
-from mmsa_lib.backbones import load_text_backbone, load_video_backbone, video_spec
-from mmsa_lib.context import Packs, first_of_rows, mean_of_rows, pack_turns
+from mmsa_lib.backbones import MINILM, load_text_backbone, load_video_backbone, most_tokens, video_spec
+from mmsa_lib.context import first_of_rows, mean_of_rows, pack_turns
+from mmsa_lib.errors import BackboneError
 from mmsa_lib.layers import Conv1d, MaskedBatchNorm, length_mask, masked_mean
 from mmsa_lib.preprocess import standardise
 
@@ -48,6 +50,8 @@ class TextEncoder(_BackboneEncoder):
         pretrained: False keeps the backbone's shape with random weights (to measure what they bring).
         past, future: how many turns around its own a token may look at, see `features`.
         feature_dropout: share of the pooled features that training hides from the projection.
+
+    Raises BackboneError for a backbone that cannot be read in this way, such as one without a pooler.
     """
 
     def __init__(
@@ -69,13 +73,40 @@ class TextEncoder(_BackboneEncoder):
         if pretrained:
             # Few of its 30,000 words occur in a set of dialogues; those would drift away from all the others.
             # It is also the larger part of what an optimiser would have to carry.
-            self.backbone.get_input_embeddings().requires_grad_(False)
+            with suppress(NotImplementedError):  # CANINE has no such table
+                self.backbone.get_input_embeddings().requires_grad_(False)
         if not frozen:
             _choose_attention(self.backbone)
         self.pooling = pooling
         self.past, self.future = past, future
         self.width: int = self.backbone.config.hidden_size
         self.projection = nn.Linear(self.width, output_size)
+        if backbone != MINILM:  # which can do all of it
+            self._try_out(backbone)
+
+    def _try_out(self, name: str) -> None:
+        """Read two tiny turns as all others will be read: what BERT can do, many another network cannot."""
+        padding = getattr(self.backbone.config, "pad_token_id", None) or 0
+        word, other = sorted({0, 1, 2} - {padding})[:2]
+        ids = torch.tensor([[word, word, word], [word, word, padding]])
+        mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
+        self.backbone.eval()  # else it would draw random numbers
+        with torch.no_grad(), _refusal(name, f"be read with pooling {self.pooling}"):
+            found = tuple(self.features({"input_ids": ids, "attention_mask": mask}).shape)
+            if found != (2, self.width):
+                raise ValueError(f"it gives {found}, not {(2, self.width)}")
+        if self.past or self.future:
+            with torch.no_grad(), _refusal(name, "read the turns of a dialogue together, as context_reader text does"):
+                self._try_in_dialogue(ids, mask, other)
+        self.train(self.training)
+
+    def _try_in_dialogue(self, ids: Tensor, mask: Tensor, other: int) -> None:
+        """Some networks refuse to be told which token may look at which; some take it and do not keep to it."""
+        changed = torch.stack([ids[0], torch.full_like(ids[1], other)])  # the first turn is the same
+        together = torch.zeros(2, dtype=torch.long)
+        first, again = (self._features_in_dialogue(turns, mask, together, None, 0, 0)[0] for turns in (ids, changed))
+        if not torch.allclose(first, again, rtol=1e-4, atol=1e-5):
+            raise ValueError("a turn reaches others that must not see it")
 
     def features(
         self, text_inputs: Mapping[str, Tensor], dialogue: Tensor | None = None, judged: Tensor | None = None
@@ -89,12 +120,14 @@ class TextEncoder(_BackboneEncoder):
         """
         ids, mask = text_inputs["input_ids"], text_inputs["attention_mask"]
         if dialogue is not None and (self.past or self.future):
-            return self._features_in_dialogue(ids, mask, dialogue, judged)
+            return self._features_in_dialogue(ids, mask, dialogue, judged, self.past, self.future)
         output = self._read(ids, mask)
         if self.pooling == "mean":
             return masked_mean(output.last_hidden_state, mask.bool())
         if self.pooling == "cls":
             return output.last_hidden_state[:, 0]
+        if getattr(output, "pooler_output", None) is None:
+            raise BackboneError("it has no pooler; mean and cls need none")
         return output.pooler_output
 
     def _read(self, input_ids: Tensor, attention_mask: Tensor):
@@ -102,26 +135,33 @@ class TextEncoder(_BackboneEncoder):
             return self.backbone(input_ids=input_ids, attention_mask=attention_mask)
 
     def _features_in_dialogue(
-        self, input_ids: Tensor, attention_mask: Tensor, dialogue: Tensor, judged: Tensor | None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        dialogue: Tensor,
+        judged: Tensor | None,
+        past: int,
+        future: int,
     ) -> Tensor:
         config = self.backbone.config
         packs = pack_turns(
             input_ids,
             attention_mask,
             dialogue,
-            self.past,
-            self.future,
-            max_tokens=min(MAX_PACKED_TOKENS, config.max_position_embeddings),
+            past,
+            future,
+            max_tokens=min(MAX_PACKED_TOKENS, most_tokens(config)),
             pad_token_id=config.pad_token_id or 0,
             judged=judged,
         )
-        states = self._read(packs.input_ids, self._attention(packs)).last_hidden_state  # (P, L, hidden)
+        visible = self._attention(packs.visible(past, future))
+        states = self._read(packs.input_ids, visible).last_hidden_state  # (P, L, hidden)
         pool = mean_of_rows if self.pooling == "mean" else first_of_rows
         return pool(states, packs, len(input_ids))
 
-    def _attention(self, packs: Packs) -> Tensor:
-        """Which token may look at which, (P, 1, L, L), in the form that the backbone's attention takes."""
-        visible = packs.visible(self.past, self.future)[:, None]
+    def _attention(self, visible: Tensor) -> Tensor:
+        """Which token may look at which, (P, L, L) -> (P, 1, L, L), in the form that the backbone's attention takes."""
+        visible = visible[:, None]
         if self.backbone.config._attn_implementation == "sdpa":
             return visible
         lowest = torch.finfo(self.backbone.dtype).min
@@ -136,6 +176,16 @@ class TextEncoder(_BackboneEncoder):
         """Token ids as a dictionary of (B, L), or pooled features (B, hidden) -> (B, 128)."""
         features = text_inputs if isinstance(text_inputs, Tensor) else self.features(text_inputs, dialogue, judged)
         return self.projection(self.feature_dropout(features))
+
+
+@contextmanager
+def _refusal(name: str, task: str) -> Iterator[None]:
+    """Whatever a stranger's network raises is one line that names it."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise BackboneError(f"text backbone {name!r} cannot {task} ({reason})") from error
 
 
 def _choose_attention(backbone: nn.Module) -> None:

@@ -66,5 +66,9 @@ def standardise(frames: Tensor, spec: VideoSpec) -> Tensor:
 
 
 def tokenize(text: str, tokenizer: "PreTrainedTokenizerBase", max_tokens: int = MAX_TOKENS) -> Tensor:
-    """Text -> token ids (L,), cut at `max_tokens`; padding is the batch's business, see `collate`."""
-    return torch.tensor(tokenizer(text, truncation=True, max_length=max_tokens)["input_ids"])
+    """Text -> token ids (L,), cut at `max_tokens`, or sooner if the tokenizer's own network takes no more.
+
+    Padding is the batch's business, see `collate`.
+    """
+    longest = min(max_tokens, tokenizer.model_max_length)
+    return torch.tensor(tokenizer(text, truncation=True, max_length=longest)["input_ids"])

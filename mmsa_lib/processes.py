@@ -1,7 +1,8 @@
 """Which of the processes of one launch this is: they share the work, and one of them writes what is written once.
 
 A process started alone is the only and the main one. Several are started by `accelerate launch --multi_gpu` or
-`torchrun`; without a GPU they talk through gloo.
+`torchrun`; without a GPU they talk through gloo. torchrun takes `--run` for an option of its own unless two dashes
+stand before the command: `torchrun --nproc-per-node 2 -m mmsa_lib -- train --run NAME`.
 """
 
 import os

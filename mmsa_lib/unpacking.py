@@ -119,6 +119,11 @@ def _why_refused(member: tarfile.TarInfo) -> str | None:
     return None
 
 
+def count_clips(folder: Path) -> int:
+    """How many files in a clip folder are named like clips; whatever else lies there does not count."""
+    return sum(_NAME.fullmatch(name) is not None for name in os.listdir(folder))
+
+
 def _place(member: tarfile.TarInfo, content: BinaryIO, folder: Path, result: Unpacked) -> None:
     """Write a member if it is a clip."""
     parts = PurePosixPath(member.name).parts

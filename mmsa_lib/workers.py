@@ -23,6 +23,7 @@ from mmsa_lib.errors import MMSAError
 # Not forked: a copy of a process with threads, such as torch's, may hang in their locks.
 _CONTEXT = multiprocessing.get_context("spawn")
 _START_SECONDS = 120.0
+_LONGEST_WAIT = 3600.0  # at a time: the system's own wait takes no number of any size
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,15 @@ def run_guarded(
     """Yield (index, `function(tasks[index])`) as they are done; a `Failure` where that raised, crashed or hung.
 
     `function` is one that another process can import, and its module should be quick to import. A task that takes
-    longer than `seconds` is given up and its process killed; a task whose process is lost is tried `retries` times
-    more, as a machine short of memory kills processes at random. Memory does not grow with the number of tasks.
+    longer than `seconds` (infinity for as long as it takes) is given up and its process killed; a task whose process
+    is lost is tried `retries` times more, as a machine short of memory kills processes at random. Memory does not grow
+    with the number of tasks.
 
     With `ahead` the results come in the order of the tasks, and nothing is begun that is `ahead` tasks or more behind
     the first unfinished one: a task that hangs does not let the results of later ones pile up.
     """
+    if not seconds > 0:  # nor is NaN
+        raise MMSAError(f"seconds per clip: {seconds:g} is not a time above 0")
     plan = _Plan(tasks, ahead, retries)
     idle: list[_Worker] = []
     workers = [_Worker(function) for _ in range(max(1, min(num_workers, len(tasks))))] if tasks else []
@@ -128,7 +132,7 @@ class _Plan:
 def _ready(workers: set["_Worker"]) -> list["_Worker"]:
     """Those that have sent something, died, or used up their time; waits for the first."""
     remaining = min(worker.deadline for worker in workers) - time.monotonic()
-    links = set(wait([worker.link for worker in workers], max(0.0, remaining)))
+    links = set(wait([worker.link for worker in workers], min(max(0.0, remaining), _LONGEST_WAIT)))
     return [w for w in workers if w.link in links or time.monotonic() >= w.deadline]
 
 

@@ -1,11 +1,12 @@
 """Loading backbones: the real code of both presets, without a hub."""
 
 import json
+import math
 
 import pytest
 import torch
 from torchvision.models.video import R3D_18_Weights, r3d_18
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertConfig, BertModel, BertTokenizerFast, CLIPConfig, RobertaConfig, T5Config, XLNetConfig
 
 from mmsa_lib import TextEncoder, VideoEncoder
 from mmsa_lib import backbones as module
@@ -16,6 +17,7 @@ from mmsa_lib.backbones import (
     load_text_backbone,
     load_tokenizer,
     load_video_backbone,
+    most_tokens,
     video_spec,
 )
 from mmsa_lib.errors import BackboneError
@@ -163,3 +165,22 @@ def test_text_weights_kept_in_half_precision(tmp_path, precision):
 def test_a_mistyped_video_backbone_is_answered_with_the_names():
     with pytest.raises(BackboneError, match=r"'r3d18'; known: r3d_mini, .*r3d_18"):
         load_video_backbone("r3d18", pretrained=False)
+
+
+def test_a_text_backbone_without_a_width_is_refused(tmp_path):
+    CLIPConfig().save_pretrained(tmp_path)
+    with pytest.raises(BackboneError, match="is no encoder of text: its configuration names no hidden_size"):
+        load_text_backbone(str(tmp_path), pretrained=False)
+
+
+@pytest.mark.parametrize(
+    ("config", "most"),
+    [
+        (BertConfig(), 512),
+        (RobertaConfig(max_position_embeddings=514, pad_token_id=1), 512),
+        (T5Config(), math.inf),
+        (XLNetConfig(), math.inf),
+    ],
+)
+def test_how_much_a_text_backbone_reads_at_once(config, most):
+    assert most_tokens(config) == most

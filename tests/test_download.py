@@ -416,6 +416,32 @@ class TestDownload:
         (tmp_path / "train_splits" / "dia0_utt1.mp4").unlink()
         assert download(tmp_path, **mirror).written == {"train_splits": 1}
 
+    def test_what_lies_beside_the_clips_does_not_stand_for_one(self, mirror, tmp_path):
+        download(tmp_path, **mirror)
+        (tmp_path / "train_splits" / "dia0_utt1.mp4").unlink()
+        for name in (".DS_Store", "._dia0_utt1.mp4", ".dia0_utt1.mp4.part", "notes.txt"):
+            (tmp_path / "train_splits" / name).write_text("no clip")
+        assert download(tmp_path, **mirror).written == {"train_splits": 1}
+        assert download(tmp_path, **mirror) is None
+
+    @pytest.mark.parametrize("options", [{}, {"annotations_only": True}])
+    def test_the_archive_can_be_deleted_later(self, mirror, server, tmp_path, options):
+        download(tmp_path, **mirror)
+        asked = len(server.requests)
+        assert download(tmp_path, delete_archive=True, **options, **mirror) is None
+        assert not (tmp_path / "MELD.Raw.tar.gz").exists() and len(server.requests) == asked
+        assert download(tmp_path, delete_archive=True, **mirror) is None
+
+    def test_an_archive_that_is_not_unpacked_or_is_another_is_not_deleted(self, mirror, tmp_path):
+        path = tmp_path / "MELD.Raw.tar.gz"
+        path.write_bytes(meld_archive())
+        download(tmp_path, annotations_only=True, delete_archive=True, **mirror)
+        assert path.exists()
+        download(tmp_path, **mirror)
+        path.write_bytes(b"mine")
+        download(tmp_path, delete_archive=True, **mirror)
+        assert path.read_bytes() == b"mine"
+
     def test_an_archive_fetched_by_hand_is_used(self, mirror, server, tmp_path):
         (tmp_path / "MELD.Raw.tar.gz").write_bytes(meld_archive())
         download(tmp_path, **mirror)

@@ -3,12 +3,14 @@
 import pytest
 import torch
 from torch import nn
+from transformers import AutoConfig, AutoModel, BertTokenizerFast
 from worlds import tokens
 
 from mmsa_lib import AudioEncoder, TextEncoder, VideoEncoder
-from mmsa_lib.backbones import MINILM
+from mmsa_lib.backbones import MINILM, load_tokenizer
 from mmsa_lib.encoders import AUDIO_CHANNELS, SpecAugment, random_flip
-from mmsa_lib.preprocess import standardise
+from mmsa_lib.errors import BackboneError
+from mmsa_lib.preprocess import standardise, tokenize
 from mmsa_lib.presets import PRESETS
 
 
@@ -163,3 +165,86 @@ def test_attention_learns_without_dropout_and_the_rest_with_it():
     inside = [p for name, p in dropouts.items() if "attention.self" in name]
     assert len(inside) == 6 and set(inside) == {0.0}
     assert {p for name, p in dropouts.items() if "attention.self" not in name} == {0.1}
+
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
+TURNS = {"input_ids": torch.tensor([[2, 5, 3], [2, 3, 0]]), "attention_mask": torch.tensor([[1, 1, 1], [1, 1, 0]])}
+
+
+def tiny_backbone(folder, kind, **settings):
+    """A folder as a Hugging Face encoder unpacks to: two narrow layers of random weights, and a tokenizer."""
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    names = {  # of those whose configuration calls them otherwise
+        "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64},
+        "xlnet": {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64},
+        "t5": {"d_model": 32, "num_layers": 2, "num_heads": 2, "d_kv": 16, "d_ff": 64},
+    }
+    numbers = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+    settings = names.get(kind, size) | (numbers if kind == "modernbert" else {}) | settings
+    torch.manual_seed(0)
+    AutoModel.from_config(AutoConfig.for_model(kind, vocab_size=len(WORDS), **settings)).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(WORDS))
+    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    return str(folder)
+
+
+def refusal(folder, *args, **options):
+    with pytest.raises(BackboneError) as caught:
+        TextEncoder(folder, *args, **options)
+    assert str(caught.value).startswith(f"text backbone {folder!r} cannot ") and "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+class TestOtherTextBackbones:
+    """What BERT can do many another encoder cannot: one line when it is built, not a traceback when it is read."""
+
+    @pytest.mark.parametrize("kind", ["distilbert", "electra", "deberta-v2", "modernbert", "xlnet"])
+    def test_one_without_a_pooler(self, tmp_path, kind):
+        folder = tiny_backbone(tmp_path, kind)
+        assert "pooling pooler (it has no pooler; mean and cls need none)" in refusal(folder, "pooler")
+        assert TextEncoder(folder, "cls")(TURNS).shape == (2, 128)
+
+    @pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
+    def test_one_with_a_decoder(self, tmp_path, pooling):
+        assert f"be read with pooling {pooling} (" in refusal(tiny_backbone(tmp_path, "t5"), pooling)
+
+    def test_one_for_pictures(self, tmp_path):
+        assert "be read with pooling mean (" in refusal(tiny_backbone(tmp_path, "vit"))
+
+    @pytest.mark.parametrize("frozen", [True, False])
+    @pytest.mark.parametrize("kind", ["deberta-v2", "xlnet", "fnet", "convbert"])
+    def test_one_that_cannot_read_turns_together(self, tmp_path, kind, frozen):
+        folder = tiny_backbone(tmp_path, kind)
+        assert TextEncoder(folder, frozen=frozen).width == 32
+        assert "read the turns of a dialogue together" in refusal(folder, frozen=frozen, past=1)
+
+    @pytest.mark.parametrize("kind", ["fnet", "convbert"])
+    def test_one_that_lets_turns_see_what_they_must_not(self, tmp_path, kind):
+        assert "(a turn reaches others that must not see it)" in refusal(tiny_backbone(tmp_path, kind), future=2)
+
+    @pytest.mark.parametrize("frozen", [True, False])
+    @pytest.mark.parametrize("kind", ["bert", "roberta", "mpnet", "distilbert", "electra", "modernbert"])
+    def test_one_that_can(self, tmp_path, kind, frozen):
+        encoder = TextEncoder(tiny_backbone(tmp_path, kind), frozen=frozen, past=1)
+        assert encoder.training and encoder.backbone.training is not frozen
+        assert encoder(TURNS, torch.zeros(2, dtype=torch.long)).shape == (2, 128)
+
+    def test_trying_one_out_draws_no_random_number(self, tmp_path, monkeypatch):
+        folder, drawn = tiny_backbone(tmp_path, "bert"), []
+        for _ in range(2):
+            torch.manual_seed(0)
+            TextEncoder(folder, frozen=False, past=1)
+            drawn.append(torch.rand(1))
+            monkeypatch.setattr(TextEncoder, "_try_out", lambda self, name: None)
+        assert torch.equal(*drawn)
+
+    @pytest.mark.parametrize(("kind", "positions", "most"), [("bert", 64, 64), ("roberta", 66, 64), ("mpnet", 66, 64)])
+    def test_one_with_few_positions_reads_long_texts(self, tmp_path, kind, positions, most):
+        folder = tiny_backbone(tmp_path, kind, max_position_embeddings=positions)
+        ids = tokenize("hello there " * 100, load_tokenizer(folder))
+        assert len(ids) == most
+        turns = ids.repeat(6, 1)
+        mask = torch.ones_like(turns)
+        TextEncoder(folder)({"input_ids": turns, "attention_mask": mask})
+        turns = {"input_ids": turns[:, :13], "attention_mask": mask[:, :13]}  # five are one token too many
+        TextEncoder(folder, past=2)(turns, torch.zeros(6, dtype=torch.long))

@@ -60,3 +60,10 @@ def test_tokens_are_cut_but_never_padded():
     assert tokenize("Hello there", tokenizer).tolist()[0] == tokenizer.cls_token_id
     assert len(tokenize("", tokenizer)) == 2
     assert len(tokenize("word " * 500, tokenizer)) == 128
+
+
+def test_tokens_are_cut_where_the_tokenizers_own_network_ends(monkeypatch):
+    tokenizer = load_tokenizer(MINILM)
+    monkeypatch.setattr(tokenizer, "model_max_length", 64)
+    assert len(tokenize("word " * 500, tokenizer)) == 64
+    assert len(tokenize("word " * 500, tokenizer, max_tokens=32)) == 32

@@ -49,6 +49,17 @@ def test_a_task_that_hangs_is_given_up_in_time():
     assert time.monotonic() - started < 50
 
 
+@pytest.mark.parametrize("seconds", [math.inf, 1e300, 1e8])
+def test_any_time_is_waited(seconds):
+    assert run([("wait", 0.3), ("double", 1)], num_workers=1, seconds=seconds) == {0: 0.6, 1: 2}
+
+
+@pytest.mark.parametrize("seconds", [math.nan, 0.0, -1.0, -math.inf])
+def test_a_time_that_is_none_is_an_error(seconds):
+    with pytest.raises(MMSAError, match=f"seconds per clip: {seconds:g} is not a time above 0"):
+        run([("double", 1)], seconds=seconds)
+
+
 def test_only_crashes_come_to_an_end_too():
     found = run([("kill", 0)] * 5)
     assert found == dict.fromkeys(range(5), Failure("the decoder crashed (SIGKILL)"))
