@@ -47,6 +47,7 @@ def pytest_runtest_call(item: pytest.Item):
         for name, value in kernel.environment(_profile(item.config)).items():
             patch.setenv(name, value)
         patch.delenv("MPLBACKEND", raising=False)  # with Agg, pictures vanish without a word
+        patch.setattr("nbmake.nb_run.NotebookClient", kernel.PatientClient)
         started = time.perf_counter()
         result = yield
     seconds = time.perf_counter() - started

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import socket
 import subprocess
 import sys
 from itertools import count
@@ -134,6 +135,24 @@ def test_a_dead_kernel_is_a_failure(tmp_path: Path) -> None:
     notebook = new_notebook(cells=[new_code_cell("import os; os._exit(1)")])
     with pytest.raises(NotebookFailed, match=r"x, cell 1 .*the kernel died"):
         run_cells(notebook, tmp_path, "x")
+
+
+def test_a_port_that_somebody_took_meanwhile_is_no_failure(tmp_path: Path, monkeypatch) -> None:
+    """Two kernels that start at once may be given the same port; the second one dies before it answers."""
+    made, create = [], kernel.PatientClient.create_kernel_manager
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+
+        def on_a_taken_port(client):
+            manager = create(client)
+            if not made:
+                manager.cache_ports, manager.shell_port = False, taken.getsockname()[1]
+            made.append(manager)
+            return manager
+
+        monkeypatch.setattr(kernel.PatientClient, "create_kernel_manager", on_a_taken_port)
+        notebook = new_notebook(cells=[new_code_cell("print(6 * 7)")])
+        run_cells(notebook, tmp_path, "x.ipynb")
+    assert len(made) == 2 and notebook.cells[0].outputs[0].text == "42\n"
 
 
 def test_refreshing_runs_nothing(tmp_path: Path) -> None:

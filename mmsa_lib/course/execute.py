@@ -20,7 +20,6 @@ import time
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from PIL import Image
@@ -130,7 +129,7 @@ def run_cells(notebook: NotebookNode, folder: Path, name: str) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(notebook, timeout=CELL_SECONDS, kernel_name="python3", record_timing=False)
+    client = kernel.PatientClient(notebook, timeout=CELL_SECONDS, kernel_name="python3", record_timing=False)
     with tempfile.TemporaryDirectory() as ipython_dir:
         settings = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"} | kernel.environment(ipython_dir)
         try:

@@ -3,6 +3,12 @@
 import os
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
+
+from jupyter_client import KernelClient
+from nbclient import NotebookClient
+
+TRIES = 3  # to start a kernel
 
 # IPython runs this file first in every kernel; pytest's own settings do not reach a kernel.
 STARTUP = '''
@@ -65,6 +71,23 @@ c.HistoryManager.enabled = False  # two kernels would wait for each other's hist
 WARNINGS = ",".join(
     f"error::{category}:__main__" for category in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
 )
+
+
+class PatientClient(NotebookClient):
+    """Starts another kernel where one died at once: before it could take its port, another process had taken it."""
+
+    async def async_start_new_kernel(self, **kwargs: Any) -> None:
+        self.started_with = kwargs
+        await super().async_start_new_kernel(**kwargs)
+
+    async def async_start_new_kernel_client(self) -> KernelClient:
+        for _ in range(TRIES - 1):
+            try:
+                return await super().async_start_new_kernel_client()
+            except RuntimeError:
+                self.create_kernel_manager()
+                await self.async_start_new_kernel(**self.started_with)
+        return await super().async_start_new_kernel_client()
 
 
 def environment(ipython_dir: str | Path) -> dict[str, str]:
