@@ -5,7 +5,6 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from jupyter_client import KernelClient
 from nbclient import NotebookClient
 
 TRIES = 3  # to start a kernel
@@ -80,7 +79,7 @@ class PatientClient(NotebookClient):
         self.started_with = kwargs
         await super().async_start_new_kernel(**kwargs)
 
-    async def async_start_new_kernel_client(self) -> KernelClient:
+    async def async_start_new_kernel_client(self) -> Any:
         for _ in range(TRIES - 1):
             try:
                 return await super().async_start_new_kernel_client()
