@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from mmsa_lib.labels import EMOTIONS, SENTIMENTS
 
@@ -19,12 +19,15 @@ def classification_metrics(labels: np.ndarray, predictions: np.ndarray, num_clas
     """
     if len(labels) == 0:
         return dict.fromkeys(("accuracy", "weighted_precision", "weighted_f1", "macro_f1"), float("nan"))
-    weighted = precision_recall_fscore_support(labels, predictions, average="weighted", zero_division=0)
+    # from counts: scikit-learn's own take 20 ms, several times in every epoch
+    matrix = np.bincount(labels * num_classes + predictions, minlength=num_classes**2).reshape(num_classes, -1)
+    precision = matrix.diagonal() / np.maximum(matrix.sum(axis=0), 1)
+    scores = {name: float(score[0]) for name, score in confusion_scores(matrix[None]).items()}
     return {
-        "accuracy": float(accuracy_score(labels, predictions)),
-        "weighted_precision": float(weighted[0]),
-        "weighted_f1": float(weighted[2]),
-        "macro_f1": float(f1_score(labels, predictions, average="macro", zero_division=0)),
+        "accuracy": scores["accuracy"],
+        "weighted_precision": float(precision @ matrix.sum(axis=1) / len(labels)),
+        "weighted_f1": scores["weighted_f1"],
+        "macro_f1": scores["macro_f1"],
     }
 
 
