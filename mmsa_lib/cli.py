@@ -71,7 +71,7 @@ def _check_of_use(preset: Preset, given: Mapping[str, object]) -> None:
     }
     flags = {"log_mel": "--linear-mel"}
     for name, (useful, wanted) in wants.items():
-        if (given.get(name) and not useful) or (name == "log_mel" and name in given and not useful):
+        if name in given and not useful:
             raise DataError(f"{flags.get(name, '--' + name.replace('_', '-'))}: does nothing without {wanted}")
     for option, names in {"--finetune": preset.finetune, "--from-scratch": preset.random_backbones}.items():
         for name in names:

@@ -2,9 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,9 @@ from mmsa_lib.processes import accelerator, this_process
 from mmsa_lib.runs import (
     METRICS_FILE,
     PREDICTIONS_FILE,
-    alone_in,
     load_run,
     mark_finished,
-    open_run,
+    opened,
     write_json,
     write_predictions,
 )
@@ -146,56 +144,42 @@ def train(
     A run that was interrupted goes on; one with other settings is refused unless `restart`. Returns
     the report of the test split, as in `metrics.json`. Of several processes, the main one writes.
     """
+    started, process = time.perf_counter(), this_process()
     run_dir = Path(run_dir)
     tables = {split: read_table(preset, data, split) for split in ("train", "dev", "test")}
     torch.manual_seed(preset.seed)
     model = build_model(preset)
-    with ExitStack() as alone:
-        if this_process().is_main_process:
-            alone.enter_context(alone_in(run_dir))
-            open_run(run_dir, preset, data, restart)
-        make = partial(build_dataset, preset, model, features=features, num_workers=num_workers)
-        return _train(preset, data, run_dir, model, tables, make, progress)
-
-
-def _train(
-    preset: Preset,
-    data: str | Path,
-    run_dir: Path,
-    model: MultimodalSentimentModel,
-    tables: dict[str, pd.DataFrame],
-    make: Callable[..., MELDDataset],
-    progress: bool,
-) -> dict:
-    """Train in a run directory that is open for this training alone; `make` gives the data set of a table."""
-    started, process = time.perf_counter(), this_process()
-    process.wait_for_everyone()
-    if not process.is_main_process:
-        torch.manual_seed(preset.seed + 1000 * process.process_index)  # another dropout than the main process
-    datasets = {split: make(table=table) for split, table in tables.items()}
-    extracted = time.perf_counter()
-    trainer = build_trainer(preset, model, datasets, run_dir, progress)
-    history = trainer.fit(preset.epochs)
-    outputs = trainer.predict(_test_loader(datasets["test"], model))
-    train_labels = {
-        "emotion": datasets["train"].emotion_labels,
-        "sentiment": datasets["train"].sentiment_labels,
-    }
-    result = summarize(outputs, train_labels) | {
-        "ceiling": known_ceiling(data, preset.modalities),
-        "best_epoch": trainer.best["epoch"],
-        "epochs": trainer.epoch,
-        "seconds": {"features": extracted - started, "training": time.perf_counter() - extracted},
-        "left_out": left_out(datasets),
-    }
-    if not process.is_main_process:
+    with opened(run_dir, preset, data, restart) if process.is_main_process else nullcontext():
+        process.wait_for_everyone()
+        if not process.is_main_process:
+            torch.manual_seed(preset.seed + 1000 * process.process_index)  # another dropout than the main process
+        datasets = {
+            split: build_dataset(preset, model, table, features, num_workers=num_workers)
+            for split, table in tables.items()
+        }
+        extracted = time.perf_counter()
+        trainer = build_trainer(preset, model, datasets, run_dir, progress)
+        history = trainer.fit(preset.epochs)
+        outputs = trainer.predict(_test_loader(datasets["test"], model))
+        train_labels = {
+            "emotion": datasets["train"].emotion_labels,
+            "sentiment": datasets["train"].sentiment_labels,
+        }
+        result = summarize(outputs, train_labels) | {
+            "ceiling": known_ceiling(data, preset.modalities),
+            "best_epoch": trainer.best["epoch"],
+            "epochs": trainer.epoch,
+            "seconds": {"features": extracted - started, "training": time.perf_counter() - extracted},
+            "left_out": left_out(datasets),
+        }
+        if not process.is_main_process:
+            return result
+        trainer.unwrapped.save_pretrained(run_dir)
+        write_predictions(run_dir / PREDICTIONS_FILE, datasets["test"].table, outputs)
+        write_json(run_dir / METRICS_FILE, result)
+        draw(run_dir, result, history, datasets["test"].table, outputs, trainer.best["epoch"])
+        mark_finished(run_dir)
         return result
-    trainer.unwrapped.save_pretrained(run_dir)
-    write_predictions(run_dir / PREDICTIONS_FILE, datasets["test"].table, outputs)
-    write_json(run_dir / METRICS_FILE, result)
-    draw(run_dir, result, history, datasets["test"].table, outputs, trainer.best["epoch"])
-    mark_finished(run_dir)
-    return result
 
 
 def build_trainer(

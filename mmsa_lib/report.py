@@ -3,7 +3,6 @@
 Every number comes from `mmsa_lib.evaluation.assess`; the same numbers lie beside the page as JSON.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from mmsa_lib import calibration, consistency, page, plots
 from mmsa_lib import evaluation_plots as draw
 from mmsa_lib.errors import DataError, MediaError
 from mmsa_lib.evaluation import NAMES, Reading, clip_values
-from mmsa_lib.files import write_text
+from mmsa_lib.files import is_json_with, write_text
 from mmsa_lib.metrics import TASKS
 from mmsa_lib.runs import write_json
 
@@ -45,13 +44,7 @@ def page_path(destination: str | Path) -> Path:
 def check_free(destination: str | Path) -> None:
     """Raise DataError where the page's JSON would take the place of a file that is no earlier report."""
     beside = page_path(destination).with_suffix(".json")
-    if not beside.is_file():
-        return
-    try:
-        earlier = json.loads(beside.read_text(encoding="utf-8"))
-    except ValueError:
-        earlier = None
-    if not (isinstance(earlier, dict) and {"comparison", "calibration"} <= set(earlier)):
+    if beside.is_file() and not is_json_with(beside, "comparison", "calibration"):
         raise DataError(f"{beside}: is there and no earlier report; choose another name for the page")
 
 

@@ -63,8 +63,8 @@ def read_run(run_dir: Path) -> dict | None:
 
 
 @contextmanager
-def alone_in(run_dir: Path) -> Iterator[None]:
-    """Keep a run directory for this training; whatever ends the process gives it back."""
+def opened(run_dir: Path, preset: Preset, data: str | Path, restart: bool = False) -> Iterator[None]:
+    """`open_run`, and nobody else's until the block or the process ends."""
     run_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run_dir / LOCK_FILE)
     try:
@@ -72,6 +72,7 @@ def alone_in(run_dir: Path) -> Iterator[None]:
     except Timeout:
         raise DataError(f"{run_dir}: another training is at work there; choose another --run") from None
     try:
+        open_run(run_dir, preset, data, restart)
         yield
     finally:
         lock.release()

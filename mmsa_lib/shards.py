@@ -12,7 +12,6 @@ import math
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mmsa_lib.errors import DataError
+from mmsa_lib.files import written_whole
 
 CHUNK_SIZES = {"text": 512, "video": 64, "audio": 64}
 
@@ -80,7 +79,7 @@ class Shards:
         self._manifest(modality).unlink(missing_ok=True)
         kept = {str(row): t.contiguous().cpu() for row, t in zip(rows, tensors, strict=True) if t is not None}
         known = {"errors": json.dumps(errors)} | ({} if patience == math.inf else {"patience": str(patience)})
-        with _written(path) as temporary:
+        with written_whole(path) as temporary:
             save_file(kept, temporary, metadata=known)
 
     def write_manifests(self) -> None:
@@ -96,7 +95,7 @@ class Shards:
                     files[-1]["kept"] = len(file.keys())
                     left_out |= json.loads(file.metadata()["errors"])
             manifest = {"modality": modality, "recipe": recipe, "split": self.split, "rows": self.rows}
-            with _written(path) as temporary:
+            with written_whole(path) as temporary:
                 temporary.write_text(json.dumps(manifest | {"files": files, "left_out": left_out}, indent=1) + "\n")
 
     def _manifest(self, modality: str) -> Path:
@@ -125,7 +124,7 @@ class Shards:
                 yield file
 
     def _sweep(self) -> None:
-        """Delete what processes of this machine that are no more left half written."""
+        """Delete what processes of this machine that are no more left half written, see `files.written_whole`."""
         for path in self.folder.glob(f"*/*.{platform.node()}-*.tmp"):
             if not _alive(int(path.name.split("-")[-1].removesuffix(".tmp"))):
                 path.unlink(missing_ok=True)
@@ -143,27 +142,6 @@ def _metadata(path: Path) -> dict[str, str] | None:
             return file.metadata()
     except (OSError, SafetensorError):
         return None
-
-
-def _temporary(path: Path) -> Path:
-    """Another name beside it, which no other process uses."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.tmp")
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[Path]:
-    """Another name to write under, then put in place; if the disk is full, nothing is left of it."""
-    temporary = _temporary(path)
-    try:
-        yield temporary
-        with open(temporary, "r+b") as file:  # Windows syncs only what may be written
-            os.fsync(file.fileno())  # a power failure must not leave the name without the content
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: cannot be written ({error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:

@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgba
 
 from mmsa_lib import page, plots
 from mmsa_lib.errors import DataError
-from mmsa_lib.files import write_text
+from mmsa_lib.files import is_json_with, write_text
 from mmsa_lib.inference import Reading, Utterance
 from mmsa_lib.labels import EMOTIONS, SENTIMENTS
 
@@ -51,11 +51,7 @@ def check_free(folder: str | Path, video: str | Path) -> None:
     """Raise DataError where `save` would replace files that are not those of an earlier reading."""
     paths = [Path(folder) / f"{Path(video).stem or 'video'}.{suffix}" for suffix in SUFFIXES]
     there = [path for path in paths if path.exists()]
-    try:
-        earlier = json.loads(paths[0].read_text(encoding="utf-8")) if paths[0] in there else None
-    except ValueError:
-        earlier = None
-    if there and not (isinstance(earlier, dict) and {"video", "utterances"} <= set(earlier)):
+    if there and not is_json_with(paths[0], "video", "utterances"):
         raise DataError(f"{there[0]}: is there and not of an earlier reading; choose another folder")
 
 

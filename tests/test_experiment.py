@@ -15,7 +15,7 @@ from mmsa_lib.errors import DataError
 from mmsa_lib.evaluation import assess, read_run
 from mmsa_lib.meld import load_split
 from mmsa_lib.presets import PRESETS
-from mmsa_lib.runs import alone_in, load_run, open_run
+from mmsa_lib.runs import load_run, open_run, opened
 
 
 def test_only_made_data_know_their_ceiling(tmp_path):
@@ -114,11 +114,14 @@ def test_a_model_that_others_have_made_stays(tmp_path, restart):
 def test_one_training_at_a_time_in_a_run_directory(tmp_path):
     preset = replace(PRESETS["mini"], modalities=("text",))
     root = write_world(tmp_path / "data", clips=False)
-    with alone_in(tmp_path / "run"), pytest.raises(DataError, match="another training is at work"):
-        experiment.train(preset, root, tmp_path / "run", tmp_path / "features")
-    assert [path.name for path in (tmp_path / "run").iterdir()] in ([], [".lock"])
-    with alone_in(tmp_path / "run"):  # it was given back
-        pass
+    run = tmp_path / "run"
+    with opened(run, preset, root):
+        before = (run / "run.json").read_bytes()
+        with pytest.raises(DataError, match="another training is at work"):
+            experiment.train(replace(preset, seed=1), root, run, tmp_path / "features")
+        assert (run / "run.json").read_bytes() == before and not (run / "checkpoint.pt").exists()
+    with opened(run, replace(preset, seed=1), root):  # it was given back
+        assert (run / "run.json").read_bytes() != before
 
 
 def test_hiding_what_the_model_does_not_read_is_an_error(tmp_path):
