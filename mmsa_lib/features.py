@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +36,15 @@ _AHEAD = 64  # clips that may be decoded before an earlier one is
 Rows = list[Tensor | None]
 
 
-@dataclass
-class Features(Mapping[str, Rows]):
-    """Per modality one tensor a row: text (hidden,), video (width,) or uint8 frames, audio (64, T)."""
+class Features(dict[str, Rows]):
+    """Per modality one tensor a row: text (hidden,), video (width,) or uint8 frames, audio (64, T).
 
-    rows: dict[str, Rows]
-    errors: dict[str, str] = field(default_factory=dict)  # clip file -> why it is left out
+    `errors` says of each clip file that is left out why.
+    """
 
-    def __getitem__(self, modality: str) -> Rows:
-        return self.rows[modality]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
+    def __init__(self, rows: Mapping[str, Rows]) -> None:
+        super().__init__(rows)
+        self.errors: dict[str, str] = {}
 
 
 @dataclass(frozen=True)

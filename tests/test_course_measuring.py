@@ -27,10 +27,10 @@ def unmasked(clips):
 
 
 def sounds(count: int, seed: int) -> SimpleNamespace:
-    """Clips of 4 to 9 frames of 50 ms whose emotion is the band that is loud."""
+    """Clips of 4 to 9 of the small encoder's frames whose emotion is the band that is loud."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(EMOTIONS, size=count)
-    clips = [torch.from_numpy(rng.normal(0, 0.1, (64, 5 * rng.integers(4, 10)))).float() for _ in labels]
+    clips = [torch.from_numpy(rng.normal(0, 0.1, (64, hearing.SHORTER * rng.integers(4, 10)))).float() for _ in labels]
     for clip, label in zip(clips, labels, strict=True):
         clip[9 * label : 9 * label + 9] += 2
     return SimpleNamespace(features={"audio": clips}, emotion_labels=labels)
@@ -63,6 +63,17 @@ def test_only_without_masks_answers_depend_on_the_company(trials):
             hearing.predict(trial.models[0], trial.collate(c)) for c in ([shortest], [shortest, longest])
         )
         assert bool((alone[0] - together[0]).abs().max() > 1e-3) == dependent
+
+
+def test_the_same_networks_can_be_asked_in_another_way(trials):
+    _, leaking, _ = trials
+
+    def far(clips):
+        return nn.functional.pad(leaking.collate(clips)[0], (0, 100)), None
+
+    other = leaking.asked(far)
+    assert other.models == leaking.models and other.score < leaking.score
+    assert other.asked(leaking.collate).score == leaking.score
 
 
 def test_what_was_added_is_what_training_changed(trials):
