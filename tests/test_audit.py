@@ -183,6 +183,7 @@ def write_tables(root, rows=6, splits=("train",), first=0):
     return root
 
 
+@pytest.mark.end_to_end
 def test_clips_that_crash_or_hang_are_reported_and_the_audit_goes_on(tmp_path):
     result = audit(write_tables(tmp_path), check=check_by_name, seconds_per_clip=LIMIT, progress=False)
     damaged = {f.clip: f.detail for f in result.findings if f.problem == "damaged"}

@@ -64,6 +64,7 @@ def test_extraction_leaves_the_random_numbers_alone(model, world, tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.end_to_end
 def test_a_killed_extraction_goes_on_where_it_stopped(model, world, tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "CHUNK_SIZES", {"text": 2, "video": 2, "audio": 2})
     dataset = MELDDataset(world, "dev")
@@ -138,6 +139,7 @@ def test_damaged_clips_are_recorded_and_passed_over(model, tmp_path):
         assert [x is None for x in kept["video"]] == [False, True, False]
 
 
+@pytest.mark.end_to_end
 def test_a_decoder_that_is_killed_or_hangs_costs_its_clip_alone(model, tmp_path, monkeypatch):
     root = write_world(tmp_path / "data", {"dev": 5})
     whole = extract(MELDDataset(root, "dev"), model, tmp_path / "whole")

@@ -100,6 +100,7 @@ def test_flat_twin_and_inflated_network_agree_on_a_still_video():
     assert isinstance(network.stem[0], torch.nn.Conv3d)  # the original keeps its shape
 
 
+@pytest.mark.end_to_end
 def test_short_pretraining_learns_more_than_the_mean():
     model, losses = pretrain.train(SHORT, jobs=0, progress=False)
     assert not model.training and [len(values) for values in losses.values()] == [40, 12]

@@ -20,7 +20,7 @@ from mmsa_lib.trainer import _CrossEntropy, _divergence, _twice
 
 def build(**options):
     torch.manual_seed(0)
-    return MultimodalSentimentModel(random_backbones=["video"], **options)
+    return MultimodalSentimentModel(random_backbones=["video"], audio_channels=(16, 16), **options)
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +277,7 @@ class TestResume:
         expected_history = whole.fit(5)
         trainer(datasets, run_dir=tmp_path / "cut", ema_decay=ema_decay).fit(2)
         torch.manual_seed(99)  # another process starts with other random numbers
-        model = MultimodalSentimentModel(random_backbones=["video"], modality_dropout=0.2, spec_augment=True)
+        model = build(modality_dropout=0.2, spec_augment=True)
         resumed = trainer(datasets, model, run_dir=tmp_path / "cut", ema_decay=ema_decay)
         history = resumed.fit(5)
         pd.testing.assert_frame_equal(history, expected_history)

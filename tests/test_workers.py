@@ -12,6 +12,8 @@ from mmsa_lib import workers
 from mmsa_lib.errors import MMSAError
 from mmsa_lib.workers import Failure, Prefetch, run_guarded
 
+pytestmark = pytest.mark.end_to_end
+
 
 def run(tasks, num_workers=2, seconds=30.0):
     return dict(run_guarded(work, tasks, num_workers, seconds))
