@@ -141,6 +141,11 @@ class TestExperiment:
         )
         assert context.same_words(said) == {"utterances": 7, "repeated": 5, "several": 3}
 
+    def test_a_difference_is_that_of_one_thing(self):
+        part, both = context.PARTS["words"], (context.WORDS, context.UNWEIGHTED)
+        assert [context.comparable(part, s, context.NONE) for s in both] == [True, False]
+        assert [context.comparable(part, s, context.UNWEIGHTED) for s in (context.WORDS, context.NONE)] == [True, False]
+
     def test_anything_else_is_refused(self):
         with pytest.raises(DataError, match="frozen DIR"):
             context.main(["frozen"])

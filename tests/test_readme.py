@@ -121,7 +121,7 @@ def cell(what: str) -> str:
 
 
 def short(number: float, decimals: int = 3) -> str:
-    return f"{number:.{decimals}f}".removeprefix("0")
+    return f"{number:.{decimals}f}".removeprefix("0").replace("-0", "−")
 
 
 def interval(low: float, high: float) -> str:
@@ -173,3 +173,6 @@ class TestReadme:
             assert [c.strip() for c in line.split("|")[2:-1]] == [short(np.mean(r[split])) for r in kept["by_share"]]
         gain = kept["gains"]["none"][context.WORDS]["emotion"]
         assert f"gains {short(gain['difference'])} {interval(gain['low'], gain['high'])} over one that learns" in TEXT
+        emotion, sentiment = (kept["gains"][context.UNWEIGHTED][context.WORDS][task] for task in TASKS)
+        told = [f"{short(g['difference'])} {interval(g['low'], g['high'])}" for g in (emotion, sentiment)]
+        assert f"class weights bring {told[0]}, to sentiment {told[1]}" in " ".join(TEXT.split())

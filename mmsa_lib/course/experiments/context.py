@@ -235,7 +235,7 @@ def data_digest(data: str | Path) -> str:
 
 
 def summarize(part: Part, data: str | Path) -> dict[str, Any]:
-    """Scores of all trainings that are kept, and what each setting gains over those without context."""
+    """Scores of all trainings that are kept, and what each setting gains over those without context, or weights."""
     digest, table = data_digest(data), load_split(data, "test")
     labels = {task: table[task].map({n: i for i, n in enumerate(names)}).to_numpy() for task, names in TASKS.items()}
     found = {s: {i: r for i in range(MOST_SEEDS) if (r := kept(part, s, i, digest))} for s in part.settings}
@@ -252,17 +252,18 @@ def summarize(part: Part, data: str | Path) -> dict[str, Any]:
             base: {
                 s: gain(found[base], runs, labels, table["dialogue_id"].to_numpy())
                 for s, runs in found.items()
-                if s not in (NONE, base) and set(runs) & set(found[base]) and differ_in_context_alone(part, s, base)
+                if s not in (NONE, base) and set(runs) & set(found[base]) and comparable(part, s, base)
             }
-            for base in (NONE, ALONE)
+            for base in (NONE, ALONE, UNWEIGHTED)
             if base in found
         },
     }
 
 
-def differ_in_context_alone(part: Part, one: str, other: str) -> bool:
-    """Whether two settings learn in the same way, so that a difference is the turns'."""
-    return part.at(one, 0).class_weights == part.at(other, 0).class_weights
+def comparable(part: Part, setting: str, base: str) -> bool:
+    """Whether a difference is that of one thing: the class weights where `base` has none, else the turns."""
+    one, other = part.at(setting, 0), part.at(base, 0)
+    return one.context == other.context if base == UNWEIGHTED else one.class_weights == other.class_weights
 
 
 def same_words(table: pd.DataFrame) -> dict[str, int]:
