@@ -121,10 +121,10 @@ class Trial:
         change = spread(self.resampled - right.resampled)
         trap(name, right=right.score, wrong=self.score, spread=change, note=note)
 
-    def changed_alone(self) -> float:
-        """Share of the first seed's answers that change when each clip is tested alone instead of in a batch."""
-        alone = answer(self.models[0], self.unseen, self.collate, size=1)
-        return float((alone != self.answers[0]).mean())
+    def changed_alone(self) -> np.ndarray:
+        """Share of answers that change when each clip is tested alone instead of in a batch, one a seed."""
+        alone = np.stack([answer(model, self.unseen, self.collate, size=1) for model in self.models])
+        return (alone != self.answers).mean(axis=1)
 
 
 # ------------------------------------------------------------------------------------ what was learned
